@@ -1,0 +1,1 @@
+"""Refine cryo-electron tilt series against the molecules inside them."""

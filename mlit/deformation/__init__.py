@@ -1,0 +1,1 @@
+"""Parameter blocks of a tilt series and of its particles."""

@@ -1,0 +1,1 @@
+"""Transforms, shells, slices and insertion."""

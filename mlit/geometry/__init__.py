@@ -1,0 +1,1 @@
+"""Rotations, grids, tilt geometry and symmetry: coordinates only."""

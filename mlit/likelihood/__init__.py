@@ -1,0 +1,1 @@
+"""Agreement between tilt images and projections of a reference."""

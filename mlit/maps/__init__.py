@@ -1,0 +1,1 @@
+"""Reconstruction, masks, resolution and filters."""

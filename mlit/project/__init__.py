@@ -1,0 +1,1 @@
+"""Projects, run directories and what is in them."""
