@@ -1,0 +1,74 @@
+"""Values along the exposure: normalised dose and particle trajectories."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def normalised_dose(dose: Float[Tensor, "tilt"]) -> Float[Tensor, "tilt"]:
+    """Accumulated dose mapped to [0, 1] over all tilts of a series; 0 where all doses are equal."""
+    low = dose.amin()
+    span = dose.amax() - low
+    return (dose - low) / torch.where(span > 0, span, 1.0)
+
+
+def _interior_slopes(left: Float[Tensor, "..."], right: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Harmonic mean of neighbouring secants, 0 where they disagree in sign (Fritsch and Butland)."""
+    product = left * right
+    agree = product > 0
+    total = torch.where(agree, left + right, 1.0)
+    return torch.where(agree, 2 * product / total, 0.0)
+
+
+def _end_slope(nearest: Float[Tensor, "..."], next_one: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """One-sided three-point slope, limited so that the curve keeps the data's shape."""
+    slope = (3 * nearest - next_one) / 2
+    slope = torch.where(slope * nearest > 0, slope, 0.0)
+    overshoots = (nearest * next_one < 0) & (slope.abs() > 3 * nearest.abs())
+    return torch.where(overshoots, 3 * nearest, slope)
+
+
+def _pchip_slopes(
+    samples: Float[Tensor, "particle sample channel"],
+) -> Float[Tensor, "particle sample channel"]:
+    secants = samples[:, 1:] - samples[:, :-1]
+    first = _end_slope(secants[:, 0], secants[:, 1])
+    last = _end_slope(secants[:, -1], secants[:, -2])
+    inner = _interior_slopes(secants[:, :-1], secants[:, 1:])
+    return torch.cat([first[:, None], inner, last[:, None]], dim=1)
+
+
+def evaluate_trajectory(
+    samples: Float[Tensor, "particle sample channel"], dose_fraction: Float[Tensor, "tilt"]
+) -> Float[Tensor, "particle tilt channel"]:
+    """Interpolate temporal samples of particles (positions, or Euler angles component by component).
+
+    Sample ``k`` of ``K`` sits at normalised dose ``k / (K - 1)``. The curve is the shape-preserving cubic of
+    M (PCHIP as MATLAB defines it): constant for one sample, a straight line for two.
+
+    Parameters
+    ----------
+    samples
+        Values at the samples, any unit.
+    dose_fraction
+        Where to evaluate, in [0, 1]; see :func:`normalised_dose`.
+
+    Returns
+    -------
+    Tensor
+        Values in the unit of the samples.
+    """
+    count = samples.shape[1]
+    if count == 1:
+        return samples.expand(-1, dose_fraction.shape[0], -1)
+    scaled = dose_fraction * (count - 1)
+    lower = torch.floor(scaled).clamp(0, count - 2)
+    index = lower.to(torch.int64)
+    u = (scaled - lower)[:, None]
+    left, right = samples[:, index], samples[:, index + 1]
+    if count == 2:
+        return left + u * (right - left)
+    slopes = _pchip_slopes(samples)
+    bend_left = slopes[:, index] - (right - left)
+    bend_right = slopes[:, index + 1] - (right - left)
+    return left + u * (right - left) + u * (1 - u) * ((1 - u) * bend_left - u * bend_right)
