@@ -1,0 +1,81 @@
+"""Say what a project holds and what is wrong with it."""
+
+import sys
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from mlit.cli.project_summary import MemoryNeed, SeriesSummary, memory_need, summarise
+from mlit.errors import InputError
+from mlit.project.warp_project import load_warp_project
+
+_WIDTH_WITHOUT_TERMINAL = 170  # characters, so that no column is cut in a log
+
+
+def run(cfg: DictConfig) -> None:
+    """Print every series with its particles, geometry and optics, the series set aside, and the memory needed.
+
+    Parameters
+    ----------
+    cfg
+        The composed ``conf/inspect.yaml``.
+
+    Raises
+    ------
+    InputError
+        If no series can be used.
+    """
+    exclude = tuple(str(name) for name in cfg.data.exclude)
+    project = load_warp_project(cfg.data.settings, cfg.data.particles, cfg.data.series, exclude)
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
+    summaries, failures = summarise(project)
+    if summaries:
+        console.print(_series_table(summaries))
+    for name, reason in failures.items():
+        console.print(f"[red]set aside[/red] {name}: {reason}", highlight=False)
+    if not summaries:
+        raise InputError(f"{cfg.data.settings}: no series can be used; the reasons are listed above")
+    console.print(_total_line(summaries, len(failures)), highlight=False)
+    console.print(_memory_line(memory_need(summaries, cfg.species.diameter)), highlight=False)
+
+
+def _series_table(summaries: list[SeriesSummary]) -> Table:
+    """Lay out one row a series."""
+    table = Table(title="tilt series")
+    for heading in ("series", "particles", "half 1 / 2", "tilts used", "angles °", "dose e/Å²", "defocus µm"):
+        table.add_column(heading, justify="left" if heading == "series" else "right")
+    for heading in ("image px", "pixel Å", "depth"):
+        table.add_column(heading, justify="right")
+    for s in summaries:
+        table.add_row(
+            s.name,
+            str(s.particles),
+            f"{s.half_counts[0]} / {s.half_counts[1]}",
+            f"{s.tilts_used} / {s.tilts}",
+            f"{s.angle_range_deg[0]:.1f} … {s.angle_range_deg[1]:.1f}",
+            f"{s.dose_range[0]:.1f} … {s.dose_range[1]:.1f}",
+            f"{s.defocus_range_um[0]:.2f} … {s.defocus_range_um[1]:.2f}",
+            f"{s.image_size_px[0]} × {s.image_size_px[1]}",
+            f"{s.pixel_size_angstrom:.3f}",
+            "inverted" if s.depth_inverted else "as is",
+        )
+    return table
+
+
+def _total_line(summaries: list[SeriesSummary], failures: int) -> str:
+    """Sum up the project in one line."""
+    particles = sum(s.particles for s in summaries)
+    halves = [sum(s.half_counts[i] for s in summaries) for i in (0, 1)]
+    return (
+        f"{len(summaries)} series can be used, {failures} set aside; "
+        f"{particles} particles, {halves[0]} in half 1 and {halves[1]} in half 2"
+    )
+
+
+def _memory_line(need: MemoryNeed) -> str:
+    """Say what the largest series needs in memory."""
+    images = f"memory for the largest series: images {need.images_gib:.2f} GiB"
+    if need.boxes_gib is None:
+        return f"{images} (species.diameter=… adds the estimate for particle boxes)"
+    return f"{images}, particle boxes of {need.box_px} px {need.boxes_gib:.2f} GiB"

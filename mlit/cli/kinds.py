@@ -1,0 +1,97 @@
+"""What kind of value each config key takes, judged by its default."""
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+
+class Kind(Enum):
+    """Kinds of config values, worded as they stand in messages."""
+
+    TRUTH = "true or false"
+    WHOLE = "a whole number"
+    NUMBER = "a number"
+    TEXT = "text"
+    LIST = "a list in [brackets]"
+    GROUP = "a group of keys"
+    ANY = "anything"
+
+
+# Keys without a default, or with null for "none": the default does not tell their kind.
+KINDS_WITHOUT_DEFAULT = {
+    "output": Kind.TEXT,
+    "data.settings": Kind.TEXT,
+    "data.particles": Kind.TEXT,
+    "species.diameter": Kind.NUMBER,
+    "species.half_maps": Kind.LIST,
+    "species.mask": Kind.TEXT,
+    "species.pixel_size_angstrom": Kind.NUMBER,
+    "simulation.structure.path": Kind.TEXT,
+    "simulation.structure.seed": Kind.WHOLE,
+    "simulation.sample.min_distance_angstrom": Kind.NUMBER,
+}
+
+
+def is_interpolation(value: Any) -> bool:
+    """Tell whether a value is taken from other keys (``${output}/x``)."""
+    return isinstance(value, str) and "${" in value
+
+
+def kind_of(value: Any) -> Kind:
+    """Return the kind of a value; unset values and interpolations are of any kind."""
+    if value is None or value == "???" or is_interpolation(value):
+        return Kind.ANY
+    by_type = {
+        bool: Kind.TRUTH,
+        int: Kind.WHOLE,
+        float: Kind.NUMBER,
+        str: Kind.TEXT,
+        list: Kind.LIST,
+        dict: Kind.GROUP,
+    }
+    return by_type.get(type(value), Kind.ANY)
+
+
+def expected_kind(key: str, default: Any) -> Kind:
+    """Return the kind that a key takes, from the table above or from its default."""
+    return KINDS_WITHOUT_DEFAULT.get(key) or kind_of(default)
+
+
+def fits(value: Any, expected: Kind) -> bool:
+    """Tell whether a value may stand where a kind is expected (whole numbers are numbers)."""
+    kind = kind_of(value)
+    return Kind.ANY in (kind, expected) or kind == expected or (kind, expected) == (Kind.WHOLE, Kind.NUMBER)
+
+
+def walk(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every dotted key of nested dicts with its value, parents before their children."""
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        yield key, value
+        if isinstance(value, Mapping):
+            yield from walk(value, f"{key}.")
+
+
+def lookup(tree: Mapping[str, Any], key: str) -> Any:
+    """Return the value at a dotted key.
+
+    Raises
+    ------
+    KeyError
+        If the key is not there.
+    """
+    value: Any = tree
+    for part in key.split("."):
+        if not isinstance(value, Mapping):
+            raise KeyError(key)
+        value = value[part]
+    return value
+
+
+def has_key(tree: Mapping[str, Any], key: str) -> bool:
+    """Tell whether a dotted key is there."""
+    try:
+        lookup(tree, key)
+    except KeyError:
+        return False
+    return True

@@ -1,0 +1,122 @@
+"""Figures of a project for a person to read before heavy work starts."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mlit.errors import InputError
+from mlit.io.mrc import read_mrc_header
+from mlit.project.project import Project, SeriesInput
+
+_BOX_DIAMETERS = 2.0  # box edge in particle diameters
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """What one series holds.
+
+    Attributes
+    ----------
+    half_counts
+        Particles in half sets 1 and 2.
+    angle_range_deg, dose_range, defocus_range_um
+        Least and greatest over the tilts in use; dose in e/Å².
+    image_size_px
+        x and y, from the headers of the images.
+    depth_inverted
+        Warp's AreAnglesInverted.
+    """
+
+    name: str
+    particles: int
+    half_counts: tuple[int, int]
+    tilts: int
+    tilts_used: int
+    angle_range_deg: tuple[float, float]
+    dose_range: tuple[float, float]
+    defocus_range_um: tuple[float, float]
+    image_size_px: tuple[int, int]
+    pixel_size_angstrom: float
+    depth_inverted: bool
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Memory of the series that needs most; boxes only where the particle's diameter is known."""
+
+    images_gib: float
+    boxes_gib: float | None
+    box_px: int | None
+
+
+def summarise(project: Project) -> tuple[list[SeriesSummary], dict[str, str]]:
+    """Describe all series that can be used, and give the reasons for those that cannot."""
+    summaries, failures = [], dict(project.failures)
+    for series in project.series:
+        try:
+            summaries.append(_describe(series, project))
+        except InputError as error:
+            failures[series.name] = str(error)
+    return summaries, failures
+
+
+def memory_need(summaries: Sequence[SeriesSummary], diameter_angstrom: float | None) -> MemoryNeed:
+    """Estimate the memory of the largest series.
+
+    Images are float32; each particle-tilt keeps a half spectrum of its CTF-multiplied image (complex64) and
+    of its weights (float32) in a box of twice the diameter.
+
+    Parameters
+    ----------
+    summaries
+        At least one series.
+    diameter_angstrom
+        Of the particle, if known.
+    """
+    images = max(4 * s.tilts_used * math.prod(s.image_size_px) for s in summaries)
+    if diameter_angstrom is None:
+        return MemoryNeed(images / _GIB, None, None)
+    box = max(
+        2 * math.ceil(_BOX_DIAMETERS * diameter_angstrom / s.pixel_size_angstrom / 2) for s in summaries
+    )
+    boxes = max(12 * s.particles * s.tilts_used for s in summaries) * box * (box // 2 + 1)
+    return MemoryNeed(images / _GIB, boxes / _GIB, box)
+
+
+def _describe(series: SeriesInput, project: Project) -> SeriesSummary:
+    """Collect the figures of one series, reading no more than the headers of its images."""
+    geometry, used = series.geometry, series.use_tilt
+    if not bool(used.any()):
+        raise InputError(f"{series.name}: all tilts are switched off")
+    halves = torch.as_tensor(project.particles.half_set)[series.particle_index]
+    return SeriesSummary(
+        name=series.name,
+        particles=len(series.particle_index),
+        half_counts=(int((halves == 1).sum()), int((halves == 2).sum())),
+        tilts=len(used),
+        tilts_used=int(used.sum()),
+        angle_range_deg=_range(torch.rad2deg(geometry.tilt_angle_rad[used])),
+        dose_range=_range(geometry.dose[used]),
+        defocus_range_um=_range(geometry.defocus_um[used]),
+        image_size_px=_image_size(series),
+        pixel_size_angstrom=series.pixel_size_angstrom,
+        depth_inverted=geometry.depth_inverted,
+    )
+
+
+def _range(values: torch.Tensor) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
+
+
+def _image_size(series: SeriesInput) -> tuple[int, int]:
+    """Read the size of all images in use, which must be the same."""
+    paths = [path for path, used in zip(series.image_paths, series.use_tilt.tolist(), strict=True) if used]
+    sizes = {path: read_mrc_header(path).shape[-2:] for path in paths}
+    first = sizes[paths[0]]
+    odd = next((path for path, size in sizes.items() if size != first), None)
+    if odd is not None:
+        raise InputError(f"{odd}: image of {sizes[odd][::-1]} px, the first of its series has {first[::-1]}")
+    return first[1], first[0]

@@ -1,0 +1,85 @@
+"""The verbs of the command line: one module with ``run(cfg)`` and one config each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from mlit.cli.suggest import did_you_mean
+from mlit.errors import InputError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command.
+
+    Attributes
+    ----------
+    name
+        What a person types; the config is ``conf/NAME.yaml``, the code ``mlit/cli/NAME.py``.
+    summary
+        One line for the list of commands.
+    example
+        Overrides of a typical call.
+    resumes
+        Whether the same command goes on where an interrupted one stopped (else it starts again).
+    """
+
+    name: str
+    summary: str
+    example: str = ""
+    resumes: bool = False
+
+    def load(self) -> Callable[[Any], None]:
+        """Import the verb's module, only now as it may take seconds, and return its ``run(cfg)``."""
+        return import_module(f"mlit.cli.{self.name}").run
+
+
+_PROJECT = "data.settings=PROJECT/warp_tiltseries.settings data.particles=PROJECT/particles.star"
+
+VERBS = {
+    verb.name: verb
+    for verb in (
+        Verb(
+            name="demo",
+            summary="simulate a small project, refine it and compare the result with the truth",
+            example="output=runs/demo",
+            resumes=True,
+        ),
+        Verb(
+            name="simulate",
+            summary="make a tilt-series project with known truth, in Warp's layout",
+            example="output=PROJECT simulation.series=3 simulation.sample.particles=40",
+        ),
+        Verb(
+            name="inspect",
+            summary="say what a project holds and what is wrong with it, before any heavy work",
+            example=f"{_PROJECT} species.diameter=280",
+        ),
+        Verb(
+            name="refine",
+            summary="refine poses and deformations together, and rebuild the maps",
+            example=f"{_PROJECT} species.diameter=280 species.symmetry=C1 output=RUN",
+            resumes=True,
+        ),
+        Verb(
+            name="reconstruct",
+            summary="half maps and FSC from a project as it stands",
+            example=f"{_PROJECT} species.diameter=280 output=RUN",
+        ),
+    )
+}
+
+
+def find_verb(name: str) -> Verb:
+    """Return the verb of this name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in VERBS:
+        hint = did_you_mean(name, VERBS) or f" (commands: {', '.join(VERBS)})"
+        raise InputError(f"there is no command {name!r}{hint}")
+    return VERBS[name]
