@@ -1,0 +1,154 @@
+"""WarpTools `.settings`: where a project keeps its data and how large its pixels are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import lxml.etree as etree
+
+from mlit.errors import InputError
+from mlit.io.numbers import format_number, parse_number, parse_positive
+from mlit.io.warp.xml_document import XmlDocument, read_xml, write_xml
+
+
+@dataclass(frozen=True)
+class WarpSettings:
+    """The part of a tilt-series settings file that a reader of the project needs.
+
+    Attributes
+    ----------
+    path : Path
+        The file itself.
+    data_folder, processing_folder : Path
+        Folder of the `.tomostar` files, folder of the tilt-series XML files.
+    extension : str
+        Pattern of the data files, `*.tomostar` for tilt series.
+    pixel_size_angstrom : float
+        Unbinned, as recorded.
+    bin_times : float
+        Images are binned by 2 to this power.
+    tomogram_size_px : tuple of float
+        x, y, z of the volume in unbinned pixels.
+    voltage_kv, cs_mm, amplitude_contrast : float
+        The microscope.
+    """
+
+    path: Path
+    data_folder: Path
+    processing_folder: Path
+    extension: str
+    pixel_size_angstrom: float
+    bin_times: float
+    tomogram_size_px: tuple[float, float, float]
+    voltage_kv: float = 300.0
+    cs_mm: float = 2.7
+    amplitude_contrast: float = 0.07
+
+    @property
+    def binned_pixel_size_angstrom(self) -> float:
+        """Pixel size of the tilt images, PixelSize·2^BinTimes."""
+        return self.pixel_size_angstrom * 2.0**self.bin_times
+
+    @property
+    def tomogram_size_angstrom(self) -> tuple[float, float, float]:
+        """Size x, y, z of the volume."""
+        x, y, z = self.tomogram_size_px
+        return (x * self.pixel_size_angstrom, y * self.pixel_size_angstrom, z * self.pixel_size_angstrom)
+
+
+def read_settings(path: Path | str) -> WarpSettings:
+    """Read a tilt-series settings file.
+
+    Relative folders are taken from the folder of the file. An absolute folder that is not there, as after a
+    project moved to another computer, is looked for by its last name beside the file.
+
+    Raises
+    ------
+    InputError
+        If the file is absent or damaged, a key is missing or wrong, or the settings are for frame series.
+    """
+    path = Path(path)
+    root = read_xml(path, "Settings", "settings file").root
+    extension = _text(root, "Import", "Extension", path, default="*.tomostar")
+    if not extension.lower().endswith(".tomostar"):
+        raise InputError(
+            f"{path}: Import/Extension is '{extension}': these are frame-series settings; "
+            "give the tilt-series settings (Extension *.tomostar)"
+        )
+    x, y, z = (
+        parse_positive(_text(root, "Tomo", f"Dimensions{axis}", path), f"{path}: Tomo/Dimensions{axis}")
+        for axis in "XYZ"
+    )
+    return WarpSettings(
+        path=path,
+        data_folder=_folder(path, _text(root, "Import", "DataFolder", path)),
+        processing_folder=_folder(path, _text(root, "Import", "ProcessingFolder", path)),
+        extension=extension,
+        pixel_size_angstrom=parse_positive(
+            _text(root, "Import", "PixelSize", path), f"{path}: Import/PixelSize"
+        ),
+        bin_times=_number(root, "Import", "BinTimes", path, 0.0),
+        tomogram_size_px=(x, y, z),
+        voltage_kv=_number(root, "CTF", "Voltage", path, 300.0),
+        cs_mm=_number(root, "CTF", "Cs", path, 2.7),
+        amplitude_contrast=_number(root, "CTF", "Amplitude", path, 0.07),
+    )
+
+
+def write_settings(path: Path | str, settings: WarpSettings) -> None:
+    """Write a settings file with folders relative to it where they lie beneath its folder.
+
+    Raises
+    ------
+    InputError
+        If the place cannot be written to.
+    """
+    path = Path(path)
+    size = settings.tomogram_size_px
+    sections: dict[str, dict[str, str]] = {
+        "Import": {
+            "DataFolder": _relative(settings.data_folder, path.parent),
+            "ProcessingFolder": _relative(settings.processing_folder, path.parent),
+            "Extension": settings.extension,
+            "PixelSize": format_number(settings.pixel_size_angstrom),
+            "BinTimes": format_number(settings.bin_times),
+        },
+        "CTF": {
+            "Voltage": format_number(settings.voltage_kv),
+            "Cs": format_number(settings.cs_mm),
+            "Amplitude": format_number(settings.amplitude_contrast),
+        },
+        "Tomo": {f"Dimensions{axis}": format_number(n) for axis, n in zip("XYZ", size, strict=True)},
+    }
+    root = etree.Element("Settings")
+    for section, params in sections.items():
+        parent = etree.SubElement(root, section)
+        for name, value in params.items():
+            etree.SubElement(parent, "Param", Name=name, Value=value)
+    etree.indent(root, "  ")
+    write_xml(path, XmlDocument(etree.ElementTree(root)))
+
+
+def _text(root: etree._Element, section: str, name: str, path: Path, default: str | None = None) -> str:
+    for param in root.iterfind(f"{section}/Param"):
+        if param.get("Name") == name:
+            return (param.get("Value") or "").strip()
+    if default is None:
+        raise InputError(f"{path}: has no {section}/{name}; add it or make the settings again")
+    return default
+
+
+def _number(root: etree._Element, section: str, name: str, path: Path, default: float) -> float:
+    text = _text(root, section, name, path, default=format_number(default))
+    return parse_number(text, f"{path}: {section}/{name}")
+
+
+def _folder(settings_path: Path, written: str) -> Path:
+    folder = Path(written.replace("\\", "/"))
+    if folder.is_absolute() and not folder.exists():
+        return settings_path.parent / folder.name
+    return settings_path.parent / folder
+
+
+def _relative(folder: Path, base: Path) -> str:
+    absolute, root = folder.resolve(), base.resolve()
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else absolute.as_posix()
