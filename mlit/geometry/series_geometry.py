@@ -79,9 +79,11 @@ class SeriesGeometry:
     level_angle_x_rad: Float[Tensor, ""] = field(default_factory=_zeros)
     level_angle_y_rad: Float[Tensor, ""] = field(default_factory=_zeros)
     depth_inverted: bool = False
-    image_warp: Float[Tensor, "tnode ynode xnode 2"] = field(default_factory=lambda: _zeros(1, 1, 1, 2))
-    stage_angles_rad: Float[Tensor, "tnode ynode xnode 3"] = field(default_factory=lambda: _zeros(1, 1, 1, 3))
-    volume_warp: Float[Tensor, "dnode znode ynode xnode 3"] = field(
+    image_warp: Float[Tensor, "warp_t warp_y warp_x 2"] = field(default_factory=lambda: _zeros(1, 1, 1, 2))
+    stage_angles_rad: Float[Tensor, "stage_t stage_y stage_x 3"] = field(
+        default_factory=lambda: _zeros(1, 1, 1, 3)
+    )
+    volume_warp: Float[Tensor, "dose_node volume_z volume_y volume_x 3"] = field(
         default_factory=lambda: _zeros(1, 1, 1, 1, 3)
     )
     magnification: Float[Tensor, "2 2"] = field(default_factory=lambda: torch.eye(2, dtype=torch.float64))
@@ -167,7 +169,7 @@ class SeriesGeometry:
         own = rotation if rotation.ndim == 4 else rotation[:, None]
         return sample_to_image @ own
 
-    def _stage_matrices(self, position: Tensor) -> Float[Tensor, "particle|1 tilt 3 3"]:
+    def _stage_matrices(self, position: Tensor) -> Float[Tensor, "particle_or_1 tilt 3 3"]:
         """Stage corrections; the particle axis has length 1 where they do not depend on the place."""
         if self.stage_angles_rad.shape[1:3] == (1, 1):
             angles = grid_at_tilts(self.stage_angles_rad, self.tilts)[None, :, 0, 0]

@@ -44,12 +44,12 @@ def _dihedral(order: int) -> Float[Tensor, "operator 3 3"]:
 
 def _tetrahedral() -> Float[Tensor, "operator 3 3"]:
     """Threefold axis along z, a twofold in the yz plane."""
-    return _closure([_about((0, 0, 1), 3), _about((0, math.sqrt(2), 1), 2)])
+    return _closure([_about((0.0, 0.0, 1.0), 3), _about((0.0, math.sqrt(2), 1.0), 2)])
 
 
 def _octahedral() -> Float[Tensor, "operator 3 3"]:
     """Fourfold axes along x, y and z."""
-    return _closure([_about((0, 0, 1), 4), _about((1, 1, 1), 3)])
+    return _closure([_about((0.0, 0.0, 1.0), 4), _about((1.0, 1.0, 1.0), 3)])
 
 
 def _icosahedral(setting: int) -> Float[Tensor, "operator 3 3"]:
@@ -61,7 +61,11 @@ def _icosahedral(setting: int) -> Float[Tensor, "operator 3 3"]:
     fivefold_polar_angle = math.atan(1 / GOLDEN_RATIO)
     turn = {1: math.pi / 2, 2: 0.0, 3: -fivefold_polar_angle, 4: fivefold_polar_angle}[setting]
     second = _closure(
-        [_about((0, 0, 1), 2), _about((1, 0, GOLDEN_RATIO), 5), _about((0, 1, GOLDEN_RATIO**2), 3)]
+        [
+            _about((0.0, 0.0, 1.0), 2),
+            _about((1.0, 0.0, GOLDEN_RATIO), 5),
+            _about((0.0, 1.0, GOLDEN_RATIO**2), 3),
+        ]
     )
     rotation = rotation_y(_angle(turn))
     return rotation @ second @ rotation.T

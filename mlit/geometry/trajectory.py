@@ -60,7 +60,7 @@ def evaluate_trajectory(
     """
     count = samples.shape[1]
     if count == 1:
-        return samples.expand(-1, dose_fraction.shape[0], -1)
+        return samples.repeat(1, dose_fraction.shape[0], 1)
     scaled = dose_fraction * (count - 1)
     lower = torch.floor(scaled).clamp(0, count - 2)
     index = lower.to(torch.int64)

@@ -1,0 +1,134 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlit.geometry.rotations import (
+    euler_from_matrix,
+    matrix_from_euler,
+    matrix_from_rotvec,
+    rotation_x,
+    rotation_y,
+    rotation_z,
+    rotvec_from_matrix,
+)
+
+# Emitted by PyTorch itself when torch.func.jvp is first used.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+
+angles = st.floats(-7, 7)
+triples = st.tuples(angles, angles, angles)
+IDENTITY = torch.eye(3, dtype=torch.float64)
+
+
+def tensor(values) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def assert_rotation(matrix: torch.Tensor) -> None:
+    torch.testing.assert_close(
+        matrix @ matrix.mT, torch.eye(3, dtype=torch.float64).expand_as(matrix), rtol=0, atol=1e-12
+    )
+    torch.testing.assert_close(
+        torch.linalg.det(matrix), torch.ones(matrix.shape[:-2], dtype=torch.float64), rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("rotation", "start", "end"), [(rotation_x, 1, 2), (rotation_y, 2, 0), (rotation_z, 0, 1)]
+)
+def test_elementary_rotations_are_right_handed(rotation, start, end):
+    quarter = rotation(tensor(math.pi / 2))
+    torch.testing.assert_close(quarter[:, start], IDENTITY[:, end], rtol=0, atol=1e-15)
+    assert_rotation(rotation(torch.linspace(-4, 4, 9, dtype=torch.float64)))
+
+
+def test_euler_matrix_is_that_of_relion():
+    rot, tilt, psi = 0.3, 1.1, -0.7
+    matrix = matrix_from_euler(tensor([rot, tilt, psi]))
+    assert matrix[0, 2].item() == pytest.approx(-math.sin(tilt) * math.cos(psi))
+    assert matrix[1, 2].item() == pytest.approx(math.sin(tilt) * math.sin(psi))
+    assert matrix[2, 0].item() == pytest.approx(math.sin(tilt) * math.cos(rot))
+    expected = math.cos(psi) * math.cos(tilt) * math.cos(rot) - math.sin(psi) * math.sin(rot)
+    assert matrix[0, 0].item() == pytest.approx(expected)
+
+
+@given(triples)
+@settings(deadline=None)
+def test_euler_round_trip(euler):
+    matrix = matrix_from_euler(tensor(euler))
+    assert_rotation(matrix)
+    again = euler_from_matrix(matrix)
+    assert 0 <= again[1] <= math.pi
+    torch.testing.assert_close(matrix_from_euler(again), matrix, rtol=0, atol=1e-12)
+
+
+@given(angles, angles, st.sampled_from([0.0, math.pi, 1e-15, 1e-13, 1e-9, 1e-6, math.pi - 1e-9, -math.pi]))
+@settings(deadline=None)
+def test_euler_round_trip_at_gimbal_lock(rot, psi, tilt):
+    matrix = matrix_from_euler(tensor([rot, tilt, psi]))
+    torch.testing.assert_close(matrix_from_euler(euler_from_matrix(matrix)), matrix, rtol=0, atol=1e-12)
+
+
+def test_identity_has_zero_angles():
+    torch.testing.assert_close(euler_from_matrix(IDENTITY), torch.zeros(3, dtype=torch.float64))
+
+
+@given(triples)
+@settings(deadline=None)
+def test_rotvec_matrix_is_the_matrix_exponential(rotvec):
+    vector = tensor(rotvec)
+    matrix = matrix_from_rotvec(vector)
+    assert_rotation(matrix)
+    x, y, z = rotvec
+    generator = tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    torch.testing.assert_close(matrix, torch.linalg.matrix_exp(generator), rtol=0, atol=1e-11)
+
+
+@given(st.tuples(*[st.floats(-1, 1)] * 3), st.floats(0, math.pi))
+@settings(deadline=None)
+def test_rotvec_round_trip(axis, angle):
+    vector = tensor(axis)
+    norm = torch.linalg.vector_norm(vector)
+    vector = vector / norm * angle if norm > 1e-3 else vector * 1e-6
+    matrix = matrix_from_rotvec(vector)
+    again = rotvec_from_matrix(matrix)
+    torch.testing.assert_close(matrix_from_rotvec(again), matrix, rtol=0, atol=1e-12)
+    if angle < math.pi - 1e-6:
+        torch.testing.assert_close(again, vector, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("axis", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.6, 0.0, -0.8)])
+def test_half_turns_have_a_logarithm(axis):
+    matrix = matrix_from_rotvec(tensor(axis) * math.pi)
+    again = rotvec_from_matrix(matrix)
+    assert torch.linalg.vector_norm(again).item() == pytest.approx(math.pi)
+    torch.testing.assert_close(matrix_from_rotvec(again), matrix, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-8, 0.0999, 0.1001, 0.5, 3.0])
+def test_rotvec_gradients(scale):
+    vector = (tensor([[0.6, 0.0, -0.8], [1 / 3, 2 / 3, 2 / 3]]) * scale).requires_grad_()
+    assert torch.autograd.gradcheck(matrix_from_rotvec, vector)
+    assert torch.autograd.gradgradcheck(matrix_from_rotvec, vector)
+    assert torch.autograd.gradcheck(lambda v: rotvec_from_matrix(matrix_from_rotvec(v)), vector)
+
+
+def test_euler_gradients():
+    assert torch.autograd.gradcheck(matrix_from_euler, tensor([[0.3, 0.0, -0.7]]).requires_grad_())
+
+
+def test_rotvec_under_forward_mode_and_vmap():
+    vector, tangents = torch.zeros(5, 3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)
+
+    def directional(tangent):
+        return torch.func.jvp(matrix_from_rotvec, (vector,), (tangent.expand(5, 3),))[1]
+
+    jacobian = torch.vmap(directional)(tangents)
+    assert jacobian.shape == (3, 5, 3, 3)
+    assert jacobian[2, 0, 1, 0] == 1
+    assert jacobian[2, 0, 0, 1] == -1
+    inverse = torch.vmap(rotvec_from_matrix)(IDENTITY.expand(4, 3, 3))
+    torch.testing.assert_close(inverse, torch.zeros(4, 3, dtype=torch.float64))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.interpolate import PchipInterpolator
+
+from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
+
+# Emitted by PyTorch itself when torch.func.jvp is first used.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+
+FRACTIONS = torch.linspace(0, 1, 37, dtype=torch.float64)
+
+
+def test_dose_is_normalised_over_all_tilts():
+    dose = torch.tensor([6.0, 3.0, 9.0], dtype=torch.float64)
+    torch.testing.assert_close(normalised_dose(dose), torch.tensor([0.5, 0.0, 1.0], dtype=torch.float64))
+    assert torch.equal(normalised_dose(torch.full((3,), 2.0)), torch.zeros(3))
+
+
+@given(st.lists(st.integers(-3, 3), min_size=3, max_size=7))
+@settings(deadline=None)
+def test_agrees_with_scipy(values):
+    samples = torch.tensor(values, dtype=torch.float64)[None, :, None]
+    nodes = np.linspace(0, 1, len(values))
+    reference = PchipInterpolator(nodes, np.array(values, dtype=float))(FRACTIONS.numpy())
+    curve = evaluate_trajectory(samples, FRACTIONS)
+    assert curve.shape == (1, 37, 1)
+    torch.testing.assert_close(curve[0, :, 0], torch.from_numpy(reference), rtol=0, atol=1e-12)
+
+
+def test_one_sample_is_constant_and_two_are_a_line():
+    samples = torch.tensor([[[1.0, -2.0], [3.0, 5.0]]], dtype=torch.float64)
+    constant = evaluate_trajectory(samples[:, :1], FRACTIONS)
+    torch.testing.assert_close(constant, samples[:, :1].expand(1, 37, 2))
+    line = evaluate_trajectory(samples, FRACTIONS)
+    torch.testing.assert_close(line[0, :, 1], -2 + 7 * FRACTIONS)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_gradients_and_forward_mode(count):
+    generator = torch.Generator().manual_seed(count)
+    samples = torch.randn(2, count, 3, dtype=torch.float64, generator=generator, requires_grad=True)
+    fractions = torch.tensor([0.0, 0.13, 0.57, 1.0], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda s: evaluate_trajectory(s, fractions), samples)
+    tangents = torch.randn(4, 2, count, 3, dtype=torch.float64, generator=generator)
+
+    def directional(tangent):
+        return torch.func.jvp(lambda s: evaluate_trajectory(s, fractions), (samples.detach(),), (tangent,))[1]
+
+    jacobian = torch.func.jacrev(lambda s: evaluate_trajectory(s, fractions))(samples.detach())
+    expected = torch.einsum("ptcqkd,vqkd->vptc", jacobian, tangents)
+    torch.testing.assert_close(torch.vmap(directional)(tangents), expected)
+
+
+def test_flat_samples_have_finite_gradients():
+    samples = torch.zeros(1, 4, 1, dtype=torch.float64, requires_grad=True)
+    evaluate_trajectory(samples, FRACTIONS).sum().backward()
+    assert samples.grad is not None
+    assert torch.isfinite(samples.grad).all()
