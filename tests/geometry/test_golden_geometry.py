@@ -133,7 +133,7 @@ def test_native_splines(dimensions):
     letters = "xyz"[:dimensions]
     operands = ",".join(f"p{letter}" for letter in letters)
     result = torch.einsum(f"{letters[::-1]},{operands}->p", values, *weights)
-    torch.testing.assert_close(result, native[:, -1], rtol=0, atol=2e-5)
+    torch.testing.assert_close(result, native[:, -1], rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("inverted", [False, True])

@@ -28,7 +28,7 @@ def test_tilts_lie_at_their_index(tilts):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (4, 1, 1), (4, 3, 2), (2, 1, 5)])
 def test_value_is_the_tensor_product_of_splines(shape):
-    grid, position = normal(*shape, 2), torch.rand(3, 4, 2, dtype=torch.float64)
+    grid, position = normal(*shape, 2), normal(3, 4, 2).sigmoid()
     weight_x = natural_spline_weights(shape[2], position[..., 0])
     weight_y = natural_spline_weights(shape[1], position[..., 1])
     weight_t = natural_spline_weights(shape[0], torch.arange(4, dtype=torch.float64) / 3)
@@ -37,5 +37,5 @@ def test_value_is_the_tensor_product_of_splines(shape):
 
 
 def test_gradients():
-    grid, position = normal(3, 3, 2, 2), torch.rand(2, 4, 2, dtype=torch.float64)
+    grid, position = normal(3, 3, 2, 2), normal(2, 4, 2).sigmoid()
     assert torch.autograd.gradcheck(evaluate_tilt_grid, (grid.requires_grad_(), position.requires_grad_()))
