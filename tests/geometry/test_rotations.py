@@ -15,9 +15,6 @@ from mlit.geometry.rotations import (
     rotvec_from_matrix,
 )
 
-# Emitted by PyTorch itself when torch.func.jvp is first used.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
-
 angles = st.floats(-7, 7)
 triples = st.tuples(angles, angles, angles)
 IDENTITY = torch.eye(3, dtype=torch.float64)

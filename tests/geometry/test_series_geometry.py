@@ -9,9 +9,6 @@ from mlit.geometry.rotations import matrix_from_rotvec, rotation_x, rotation_y, 
 from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.geometry.spline import natural_spline_weights
 
-# Emitted by PyTorch itself when torch.func.jvp is first used.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
-
 PARTICLES, TILTS = 3, 4
 
 

@@ -7,9 +7,6 @@ from scipy.interpolate import CubicSpline
 
 from mlit.geometry.spline import natural_spline_weights
 
-# Emitted by PyTorch itself when torch.func.jvp is first used.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
-
 node_counts = st.integers(1, 45)
 
 

@@ -7,9 +7,6 @@ from scipy.interpolate import PchipInterpolator
 
 from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
 
-# Emitted by PyTorch itself when torch.func.jvp is first used.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
-
 FRACTIONS = torch.linspace(0, 1, 37, dtype=torch.float64)
 
 

@@ -18,9 +18,6 @@ from mlit.optics.ctf import (
 from mlit.optics.dose import bfactor_envelope
 from tests.support import shared_path
 
-# Emitted by PyTorch itself when torch.func.jvp is first used.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
-
 
 def tensor(values) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
