@@ -1,0 +1,46 @@
+"""Pixels of the tilt images of a series."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlit.errors import InputError
+from mlit.io.mrc import read_mrc
+from mlit.project.project import SeriesInput
+
+
+def load_tilt_images(series: SeriesInput) -> Float[Tensor, "tilt y x"]:
+    """Read the averaged images as they are: no normalisation, contrast not inverted.
+
+    Returns
+    -------
+    Float "tilt y x"
+        float32. Tilts that are not in use are not read and stay zero.
+
+    Raises
+    ------
+    InputError
+        If an image is absent or damaged, has another size than its series, holds values that are not
+        finite, or is the same everywhere.
+    """
+    x, y = series.image_size_px
+    images = torch.zeros((len(series.image_paths), y, x), dtype=torch.float32)
+    for tilt in series.use_tilt.nonzero().flatten().tolist():
+        path = series.image_paths[tilt]
+        image, _ = read_mrc(path)
+        if image.shape != (y, x):
+            raise InputError(
+                f"{path}: is no image of {x} × {y} px as the others of its series; average it again"
+            )
+        broken = int((~np.isfinite(image)).sum())
+        if broken:
+            raise InputError(
+                f"{path}: {broken} pixels are not finite; average it again or switch the tilt off"
+            )
+        if image.min() == image.max():
+            raise InputError(
+                f"{path}: all pixels are {image.min():g}; average it again or switch the tilt off"
+            )
+        images[tilt] = torch.from_numpy(image)
+    return images

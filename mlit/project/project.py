@@ -1,0 +1,81 @@
+"""What a project is once it is read: tilt series with geometry and optics, and the particles in them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mlit.geometry.series_geometry import SeriesGeometry
+from mlit.io.particle_table import ParticleTable
+from mlit.io.warp.tilt_series_xml import TiltSeriesXml
+from mlit.optics.ctf import Optics
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesInput:
+    """One tilt series, read and checked. Tilts are in file order.
+
+    Attributes
+    ----------
+    name : str
+        Name of the series, as its XML is called.
+    xml : TiltSeriesXml
+        The file that it came from; results are written into a copy of it.
+    geometry, optics
+        What the file says, as tensors.
+    image_paths : tuple of Path
+        Averaged image of each tilt. Tilts that are not used may lack theirs.
+    image_size_px : tuple of int
+        x and y of every image.
+    pixel_size_angstrom : float
+        Of the images, binning counted in.
+    use_tilt : Bool "tilt"
+        Tilts that count; the others enter neither refinement nor reconstruction.
+    particle_index : Int "particle"
+        Rows of the project's particle table.
+    tilt_weight, tilt_bfactor_angstrom2 : Float "tilt" or None
+        GridDoseWeights and GridDoseBfacs (negative = decay); None where the file holds no estimate.
+    weight, bfactor_angstrom2 : float
+        Of the whole series.
+    """
+
+    name: str
+    xml: TiltSeriesXml = field(repr=False)
+    geometry: SeriesGeometry = field(repr=False)
+    optics: Optics = field(repr=False)
+    image_paths: tuple[Path, ...] = field(repr=False)
+    image_size_px: tuple[int, int]
+    pixel_size_angstrom: float
+    use_tilt: Bool[Tensor, "tilt"] = field(repr=False)
+    particle_index: Int[Tensor, "particle"] = field(repr=False)
+    tilt_weight: Float[Tensor, "tilt"] | None = field(default=None, repr=False)
+    tilt_bfactor_angstrom2: Float[Tensor, "tilt"] | None = field(default=None, repr=False)
+    weight: float = 1.0
+    bfactor_angstrom2: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Project:
+    """Tilt series that can be used, all particles, and why other series cannot be used.
+
+    Attributes
+    ----------
+    settings_path : Path
+        The settings file.
+    series : tuple of SeriesInput
+        Sorted by name; never empty.
+    particles : ParticleTable
+        Every row of the particle file, also those of series that are not used.
+    failures : mapping of str to str
+        Series that were set aside, with the reason in one line.
+    pixel_size_angstrom : float
+        Of the tilt images, binning counted in.
+    """
+
+    settings_path: Path
+    series: tuple[SeriesInput, ...]
+    particles: ParticleTable = field(repr=False)
+    failures: Mapping[str, str]
+    pixel_size_angstrom: float

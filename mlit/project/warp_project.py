@@ -1,0 +1,141 @@
+"""Reading a project of Warp or WarpTools."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mlit.errors import InputError
+from mlit.io.particles import ParticleTable, read_particles
+from mlit.io.series_names import series_key
+from mlit.io.warp.settings import WarpSettings, read_settings
+from mlit.io.warp.tilt_series_xml import TiltSeriesXml
+from mlit.project.particle_places import check_inside, match_series
+from mlit.project.project import Project, SeriesInput
+from mlit.project.selection import select_series, series_names, shown
+from mlit.project.series_loader import load_series, read_series_xml
+
+
+def load_warp_project(
+    settings: Path | str,
+    particles: Path | str,
+    series_glob: str | Sequence[str] = "*",
+    exclude: Sequence[str] = (),
+    particle_diameter_angstrom: float | None = None,
+    coordinate_pixel_size_angstrom: float | None = None,
+) -> Project:
+    """Read and check a whole project without reading the pixels of its images.
+
+    A fault of one series sets that series aside with the reason; a fault of the settings or the particle
+    file ends the reading. Nothing is written.
+
+    Parameters
+    ----------
+    settings : Path or str
+        Tilt-series settings of WarpTools.
+    particles : Path or str
+        Particle table of RELION, Warp or M.
+    series_glob : str or sequence of str
+        Shell patterns of the series to use.
+    exclude : sequence of str
+        Names or patterns of series to leave out.
+    particle_diameter_angstrom : float, optional
+        How far outside the volume the centre of a particle may lie; see `check_inside`.
+    coordinate_pixel_size_angstrom : float, optional
+        Å per unit of `rlnCoordinate*`, where the particle file is wrong about it.
+
+    Raises
+    ------
+    InputError
+        If settings or particle file are at fault, no particle lies in any series, one half set is empty, or
+        no series is left.
+    """
+    project_settings = read_settings(settings)
+    names = series_names(project_settings)
+    selected = select_series(names, series_glob, exclude)
+    xmls, failures = _read_xmls(selected, project_settings)
+    table = _read_table(Path(particles), project_settings, xmls, coordinate_pixel_size_angstrom)
+    table = match_series(table, names, Path(particles))
+    failures |= _strangers(table, names)
+    loaded: list[SeriesInput] = []
+    for name in selected:
+        index = np.flatnonzero(table.series_name == name)
+        if not index.size:
+            failures[name] = "has no particles"
+        elif name in xmls:
+            try:
+                series = load_series(name, xmls[name], project_settings, index)
+                size = series.geometry.volume_size_angstrom.tolist()
+                check_inside(table, index, size, particle_diameter_angstrom, Path(particles))
+                loaded.append(series)
+            except InputError as error:
+                failures[name] = str(error)
+    if not loaded:
+        raise InputError(_nothing_left(project_settings.path, failures))
+    _check_halves(table, loaded, Path(particles))
+    return Project(
+        settings_path=project_settings.path,
+        series=tuple(loaded),
+        particles=table,
+        failures=dict(sorted(failures.items())),
+        pixel_size_angstrom=project_settings.binned_pixel_size_angstrom,
+    )
+
+
+def _read_xmls(
+    names: Sequence[str], settings: WarpSettings
+) -> tuple[dict[str, TiltSeriesXml], dict[str, str]]:
+    """XML of every series that has a good one, and why the others have none."""
+    xmls: dict[str, TiltSeriesXml] = {}
+    failures: dict[str, str] = {}
+    for name in names:
+        try:
+            xmls[name] = read_series_xml(name, settings)
+        except InputError as error:
+            failures[name] = str(error)
+    return xmls, failures
+
+
+def _read_table(
+    path: Path, settings: WarpSettings, xmls: Mapping[str, TiltSeriesXml], coordinate_pixel: float | None
+) -> ParticleTable:
+    """Read the particles; volume sizes of single series matter for coordinates from the centre."""
+    sizes: dict[str, tuple[float, ...]] = {}
+    for name, xml in xmls.items():
+        try:
+            size = xml.volume_size_angstrom
+        except InputError:
+            continue  # the series itself is refused later, with the reason
+        if size is not None:
+            sizes[series_key(name)] = size
+    pixels = (settings.pixel_size_angstrom, settings.binned_pixel_size_angstrom)
+    return read_particles(path, pixels, settings.tomogram_size_angstrom, sizes, coordinate_pixel)
+
+
+def _strangers(table: ParticleTable, names: Sequence[str]) -> dict[str, str]:
+    """Series that particles name and the project lacks."""
+    found, counts = np.unique(table.series_name.astype(str), return_counts=True)
+    known = set(names)
+    return {
+        str(name): f"{count} particles name this series, but the project has no XML or tomostar file of it"
+        for name, count in zip(found, counts, strict=True)
+        if name not in known
+    }
+
+
+def _check_halves(table: ParticleTable, loaded: Sequence[SeriesInput], path: Path) -> None:
+    halves = np.concatenate([table.half_set[series.particle_index.numpy()] for series in loaded])
+    for half in (1, 2):
+        if not (halves == half).any():
+            names = shown([series.name for series in loaded])
+            raise InputError(
+                f"{path}: no particle of {names} is in half set {half}; "
+                "use more series, or remove the half-set column to have halves assigned"
+            )
+
+
+def _nothing_left(path: Path, failures: Mapping[str, str]) -> str:
+    reasons = [f"{name}: {reason}" for name, reason in failures.items()]
+    return f"{path}: no series can be used; {'; '.join(reasons[:3])}" + (
+        f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+    )
