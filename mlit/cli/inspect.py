@@ -14,7 +14,7 @@ _WIDTH_WITHOUT_TERMINAL = 170  # characters, so that no column is cut in a log
 
 
 def run(cfg: DictConfig) -> None:
-    """Print every series with its particles, geometry and optics, the series set aside, and the memory needed.
+    """Print every series with its figures, the series set aside with reasons, and the memory needed.
 
     Parameters
     ----------

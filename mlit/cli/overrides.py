@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 
 from mlit.cli.composer import Composed, Composer
 from mlit.cli.config_folder import group_options
@@ -30,7 +30,7 @@ def parse(texts: Sequence[str]) -> list[Override]:
     for text in texts:
         try:
             overrides.append(parser.parse_override(text))
-        except OverrideParseException as error:
+        except HydraException as error:
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"cannot read {text!r}: give key=value, quoted where needed ({reason})"
@@ -73,7 +73,7 @@ def check_group(override: Override, composer: Composer) -> None:
     """
     group, value = override.key_or_group, override.value()
     options = group_options(composer.folders, group)
-    if override.is_delete() or not (value is None or str(value) in options):
+    if override.is_delete() or str(value) not in options:
         hint = did_you_mean(str(value), options)
         raise InputError(f"{override.input_line}: {group} takes one of {', '.join(options)}{hint}")
 

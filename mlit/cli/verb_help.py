@@ -33,9 +33,8 @@ def verb_help(verb: Verb, composer: Composer, overrides: Sequence[str]) -> str:
         f"example: mlit {verb.name} {verb.example}",
     ]
     if composed.choices:
-        parts.append(
-            "config groups (* chosen)\n" + "\n".join(_group_lines(composer.folders, composed.choices))
-        )
+        groups = "\n".join(_group_lines(composer.folders, composed.choices))
+        parts.append(f"config groups (* chosen), in {', '.join(map(str, composer.folders))}\n{groups}")
     parts.append("keys (??? has to be given)\n" + "\n".join(_key_lines(composed.values, comments)))
     return "\n\n".join(parts)
 
