@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,18 @@ class Composer:
         InputError
             If Hydra refuses, with its message in one line.
         """
-        search = [f"hydra.searchpath=['file://{self.config_dir.resolve()}']"] if self.config_dir else []
-        try:
-            config = compose(self.verb, [*search, *overrides], return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(one_line(error)) from error
-        choices = {g: c for g, c in config.hydra.runtime.choices.items() if g.split("/")[0] != "hydra"}
-        values = OmegaConf.to_container(config, resolve=False)
-        assert isinstance(values, dict)
-        return Composed({str(k): v for k, v in values.items() if k != "hydra"}, choices)
+        return _compose(self.verb, self.config_dir, tuple(overrides))
+
+
+@lru_cache(maxsize=256)
+def _compose(verb: str, config_dir: Path | None, overrides: tuple[str, ...]) -> Composed:
+    """Compose, once for the same words: checks ask for the same defaults again and again."""
+    search = [f"hydra.searchpath=['file://{config_dir.resolve()}']"] if config_dir else []
+    try:
+        config = compose(verb, [*search, *overrides], return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(one_line(error)) from error
+    choices = {g: c for g, c in config.hydra.runtime.choices.items() if g.split("/")[0] != "hydra"}
+    values = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(values, dict)
+    return Composed({str(k): v for k, v in values.items() if k != "hydra"}, choices)
