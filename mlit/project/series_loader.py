@@ -108,7 +108,7 @@ def series_sizes(xml: TiltSeriesXml, settings: WarpSettings, images: TiltImages)
         if abs(have - want) > 2 * pixel:
             raise InputError(
                 f"{xml.path}: ImageDimensionsAngstrom is {want:g} along {axis}, but the images have "
-                f"{have:g} Å ({have / pixel:.0f} px of {pixel:g} Å); correct PixelSize or BinTimes in the settings"
+                f"{have:g} Å ({have / pixel:.0f} px of {pixel:g} Å); correct PixelSize or BinTimes"
             )
     return SeriesSizes(
         volume=xml.volume_size_angstrom or settings.tomogram_size_angstrom,
