@@ -101,8 +101,12 @@ def write_mrc(path: Path | str, array: np.ndarray, pixel_size_angstrom: float) -
     ------
     InputError
         If the place cannot be written to.
+    ValueError
+        If a value is not finite.
     """
     values = np.asarray(array)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{path}: refusing to write values that are not finite")
     stored = values if values.dtype == np.float16 else values.astype(np.float32)
     with atomic_write(path) as partial, mrcfile.new(partial) as mrc:
         mrc.set_data(np.ascontiguousarray(stored))

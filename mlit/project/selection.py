@@ -68,4 +68,5 @@ def shown(names: Sequence[str], most: int = 5) -> str:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) or fnmatchcase(name, series_key(pattern))
+    plain = series_key(pattern)
+    return name in (pattern, plain) or fnmatchcase(name, pattern) or fnmatchcase(name, plain)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ def xml_with_geometry(xml: TiltSeriesXml, geometry: SeriesGeometry) -> TiltSerie
     ValueError
         If a value is not finite.
     """
-    geometry = geometry.to("cpu")
+    geometry = _detached(geometry)
     before = geometry_from_xml(
         xml,
         geometry.volume_size_angstrom.tolist(),
@@ -80,13 +81,18 @@ def xml_with_geometry(xml: TiltSeriesXml, geometry: SeriesGeometry) -> TiltSerie
     parts = {
         name
         for name, value in vars(geometry).items()
-        if isinstance(value, Tensor) and not torch.equal(value.detach(), getattr(before, name))
+        if isinstance(value, Tensor) and not torch.equal(value, getattr(before, name))
     }
     return (
         xml.with_lists({k: v for part in parts for k, v in _lists(geometry, part).items()})
         .with_attributes({k: v for part in parts for k, v in _attributes(geometry, part).items()})
         .with_grids({k: v for part in parts for k, v in _grids(geometry, part).items()})
     )
+
+
+def _detached(geometry: SeriesGeometry) -> SeriesGeometry:
+    tensors = {name: value for name, value in vars(geometry).items() if isinstance(value, Tensor)}
+    return replace(geometry, **{name: value.detach().cpu() for name, value in tensors.items()})
 
 
 def _lists(geometry: SeriesGeometry, part: str) -> dict[str, np.ndarray]:
@@ -145,4 +151,4 @@ def _tensor(values: object) -> Tensor:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().numpy()
+    return tensor.numpy()

@@ -49,6 +49,13 @@ def test_same_content_gives_same_bytes(tmp_path):
     assert (tmp_path / "a.mrc").read_bytes() == (tmp_path / "b.mrc").read_bytes()
 
 
+def test_broken_values_are_never_written(tmp_path):
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="not finite"):
+            write_mrc(tmp_path / "a.mrc", np.array([[1.0, value]]), 1.0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"nothing\.mrc: MRC file not found"):
         read_mrc(tmp_path / "nothing.mrc")
