@@ -4,9 +4,11 @@ import math
 
 from mlit.errors import InputError
 
+LARGEST = 1e15  # no length, angle or dose comes near, and sums and products of such numbers stay finite
+
 
 def parse_number(text: str | None, where: str) -> float:
-    """Return a finite number written with a decimal point.
+    """Return a number written with a decimal point, of a size that can be computed with.
 
     Parameters
     ----------
@@ -18,7 +20,7 @@ def parse_number(text: str | None, where: str) -> float:
     Raises
     ------
     InputError
-        If the text is absent, not a number, infinite or NaN.
+        If the text is absent, not a number, infinite, NaN, or larger than `LARGEST`.
     """
     if text is None or not text.strip():
         raise InputError(f"{where} has no value; a number is expected")
@@ -30,6 +32,8 @@ def parse_number(text: str | None, where: str) -> float:
         raise InputError(f"{where} is {_shown(stripped)}, which is not a number{hint}; correct it") from None
     if not math.isfinite(value):
         raise InputError(f"{where} is {_shown(stripped)}, which is not a finite number; correct it")
+    if abs(value) > LARGEST:
+        raise InputError(f"{where} is {_shown(stripped)}, which is far too large; correct it")
     return value
 
 

@@ -4,6 +4,7 @@ Values stay as they are written: a series that is called `001` stays `001`, and 
 know survive. `column_numbers` turns a column into numbers and names the row that is none.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +14,11 @@ import pandas as pd
 
 from mlit.errors import InputError
 from mlit.io.atomic import atomic_write
+from mlit.io.numbers import LARGEST
 from mlit.io.reading import read_text
 
 _TOKEN = re.compile(r"\"([^\"]*)\"(?=\s|$)|'([^']*)'(?=\s|$)|(\S+)")
-_RESERVED = re.compile(r"^(data_|loop_|_|#|\"|')")
+_PLAIN = re.compile(r"[^\s#_\"'][^\s]*")
 
 
 def read_star(path: Path | str, kind: str = "STAR file") -> dict[str, pd.DataFrame]:
@@ -103,11 +105,11 @@ def column_numbers(table: pd.DataFrame, column: str, where: str) -> np.ndarray:
         raise InputError(f"{where}: has no column {column}; add it")
     texts = pd.Series(table[column], dtype=object)
     values = np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(values))
+    wrong = np.flatnonzero(~(np.abs(values) <= LARGEST))
     if wrong.size:
         row = int(wrong[0])
         raise InputError(
-            f"{where}: row {row + 1}: {column} is '{table[column].iloc[row]}', which is not a finite number; "
+            f"{where}: row {row + 1}: {column} is '{table[column].iloc[row]}', which is not a usable number; "
             "correct or remove the row"
         )
     return values
@@ -178,23 +180,31 @@ def _tokens(line: str) -> list[str]:
 
 
 def _list_lines(table: pd.DataFrame, decimals: int) -> list[str]:
-    return [f"_{column} {_written(table[column].iloc[0], decimals)}" for column in table.columns]
+    return [f"_{column} {_texts(table[column], decimals)[0]}" for column in table.columns]
 
 
 def _loop_lines(table: pd.DataFrame, decimals: int) -> list[str]:
     header = ["loop_", *(f"_{column} #{index}" for index, column in enumerate(table.columns, start=1))]
-    columns = [[_written(value, decimals) for value in table[column]] for column in table.columns]
+    columns = [_texts(table[column], decimals) for column in table.columns]
     return [*header, *("\t".join(row) for row in zip(*columns, strict=True))]
 
 
-def _written(value: object, decimals: int) -> str:
-    if isinstance(value, float | np.floating):
-        if not np.isfinite(value):
-            raise ValueError(f"a STAR file cannot hold the number {value}")
-        tiny = value != 0 and abs(value) < 10.0 ** (3 - decimals)
-        return f"{value:.{decimals}g}" if tiny else f"{value:.{decimals}f}"
-    text = str(value)
-    if text and not _RESERVED.match(text) and not re.search(r"\s", text):
+def _texts(column: pd.Series, decimals: int) -> list[str]:
+    """Values of a column as they stand in the file."""
+    if pd.api.types.is_float_dtype(column.dtype):
+        return [_float_text(value, decimals) for value in column.tolist()]
+    return [_word(str(value)) for value in column.tolist()]
+
+
+def _float_text(value: float, decimals: int) -> str:
+    if not math.isfinite(value):
+        raise ValueError(f"a STAR file cannot hold the number {value}")
+    is_tiny = value != 0 and abs(value) < 10.0 ** (3 - decimals)
+    return f"{value:.{decimals}g}" if is_tiny else f"{value:.{decimals}f}"
+
+
+def _word(text: str) -> str:
+    if _PLAIN.fullmatch(text) and not text.startswith(("data_", "loop_")):
         return text
     quote = "'" if '"' in text else '"'
     if quote in text or "\n" in text:

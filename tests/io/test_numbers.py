@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mlit.errors import InputError
 from mlit.io.numbers import (
+    LARGEST,
     format_number,
     parse_bool,
     parse_integer,
@@ -15,7 +16,7 @@ from mlit.io.numbers import (
 )
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False))
+@given(st.floats(min_value=-LARGEST, max_value=LARGEST))
 def test_written_numbers_read_back_exactly(value):
     text = format_number(value)
     assert "," not in text
@@ -28,7 +29,9 @@ def test_numbers_that_are_not_finite_are_never_written(value):
         format_number(value)
 
 
-@pytest.mark.parametrize("text", ["abc", "1,5", "nan", "inf", "-Infinity", "1_0", "", "  ", None, "1e999"])
+@pytest.mark.parametrize(
+    "text", ["abc", "1,5", "nan", "inf", "-Infinity", "1_0", "", "  ", None, "1e999", "-1e300"]
+)
 def test_wrong_numbers_name_their_place(text):
     with pytest.raises(InputError, match=r"^file: key ") as caught:
         parse_number(text, "file: key")

@@ -109,10 +109,10 @@ def test_files_that_are_no_text(tmp_path):
         read_star(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["nan", "x", "inf", "1,5", "<NA>"])
+@pytest.mark.parametrize("text", ["nan", "x", "inf", "1,5", "<NA>", "1e300"])
 def test_wrong_number_names_row_and_column(text):
     table = pd.DataFrame({"a": ["1", text]}, dtype=object)
-    with pytest.raises(InputError, match=r"p\.star: row 2: a is '.*', which is not a finite number"):
+    with pytest.raises(InputError, match=r"p\.star: row 2: a is '.*', which is not a usable number"):
         column_numbers(table, "a", "p.star")
 
 

@@ -9,6 +9,8 @@ from mlit.errors import InputError
 from mlit.io.numbers import format_number, parse_number, parse_positive
 from mlit.io.warp.xml_document import XmlDocument, read_xml, write_xml
 
+_LARGEST_BIN_TIMES = 10.0
+
 
 @dataclass(frozen=True)
 class WarpSettings:
@@ -86,7 +88,7 @@ def read_settings(path: Path | str) -> WarpSettings:
         pixel_size_angstrom=parse_positive(
             _text(root, "Import", "PixelSize", path), f"{path}: Import/PixelSize"
         ),
-        bin_times=_number(root, "Import", "BinTimes", path, 0.0),
+        bin_times=_bin_times(root, path),
         tomogram_size_px=(x, y, z),
         voltage_kv=_number(root, "CTF", "Voltage", path, 300.0),
         cs_mm=_number(root, "CTF", "Cs", path, 2.7),
@@ -140,6 +142,15 @@ def _text(root: etree._Element, section: str, name: str, path: Path, default: st
 def _number(root: etree._Element, section: str, name: str, path: Path, default: float) -> float:
     text = _text(root, section, name, path, default=format_number(default))
     return parse_number(text, f"{path}: {section}/{name}")
+
+
+def _bin_times(root: etree._Element, path: Path) -> float:
+    value = _number(root, "Import", "BinTimes", path, 0.0)
+    if not 0 <= value <= _LARGEST_BIN_TIMES:
+        raise InputError(
+            f"{path}: Import/BinTimes is {value:g}; it lies between 0 and {_LARGEST_BIN_TIMES:g}"
+        )
+    return value
 
 
 def _folder(settings_path: Path, written: str) -> Path:

@@ -58,6 +58,11 @@ def test_folder_of_another_computer_is_found_beside_the_file(tmp_path):
         ('Name="PixelSize"', 'Name="Pixel"', r"has no Import/PixelSize"),
         ('Name="DimensionsZ" Value="200"', 'Name="DimensionsZ" Value="0"', r"Tomo/DimensionsZ is 0"),
         ('Value="*.tomostar"', 'Value="*.eer"', r"frame-series settings"),
+        (
+            'Name="BinTimes" Value="1"',
+            'Name="BinTimes" Value="-1"',
+            r"Import/BinTimes is -1; it lies between 0 and 10",
+        ),
         ("</Settings>", "", r"settings file is damaged"),
         ("Settings>", "TiltSeries>", r"is no settings file"),
     ],
