@@ -4,10 +4,10 @@ import sys
 
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mlit.cli.project_summary import MemoryNeed, SeriesSummary, memory_need, summarise
-from mlit.errors import InputError
 from mlit.project.warp_project import load_warp_project
 
 _WIDTH_WITHOUT_TERMINAL = 170  # characters, so that no column is cut in a log
@@ -27,17 +27,22 @@ def run(cfg: DictConfig) -> None:
         If no series can be used.
     """
     exclude = tuple(str(name) for name in cfg.data.exclude)
-    project = load_warp_project(cfg.data.settings, cfg.data.particles, cfg.data.series, exclude)
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-    summaries, failures = summarise(project)
-    if summaries:
-        console.print(_series_table(summaries))
-    for name, reason in failures.items():
-        console.print(f"[red]set aside[/red] {name}: {reason}", highlight=False)
-    if not summaries:
-        raise InputError(f"{cfg.data.settings}: no series can be used; the reasons are listed above")
-    console.print(_total_line(summaries, len(failures)), highlight=False)
-    console.print(_memory_line(memory_need(summaries, cfg.species.diameter)), highlight=False)
+    diameter = cfg.species.diameter
+    project = load_warp_project(
+        cfg.data.settings,
+        cfg.data.particles,
+        cfg.data.series,
+        exclude,
+        particle_diameter_angstrom=diameter,
+        coordinate_pixel_size_angstrom=cfg.data.coordinate_pixel_size_angstrom,
+    )
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
+    summaries = summarise(project)
+    console.print(_series_table(summaries))
+    for name, reason in project.failures.items():
+        console.print(f"[red]set aside[/red] {escape(name)}: {escape(reason)}", soft_wrap=True)
+    console.print(_total_line(summaries, len(project.failures)))
+    console.print(_memory_line(memory_need(summaries, diameter)))
 
 
 def _series_table(summaries: list[SeriesSummary]) -> Table:

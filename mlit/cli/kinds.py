@@ -22,6 +22,7 @@ KINDS_WITHOUT_DEFAULT = {
     "output": Kind.TEXT,
     "data.settings": Kind.TEXT,
     "data.particles": Kind.TEXT,
+    "data.coordinate_pixel_size_angstrom": Kind.NUMBER,
     "species.diameter": Kind.NUMBER,
     "species.half_maps": Kind.LIST,
     "species.mask": Kind.TEXT,

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-from mlit.errors import InputError
-from mlit.io.mrc import read_mrc_header
 from mlit.project.project import Project, SeriesInput
 
 _BOX_DIAMETERS = 2.0  # box edge in particle diameters
@@ -25,7 +23,7 @@ class SeriesSummary:
     angle_range_deg, dose_range, defocus_range_um
         Least and greatest over the tilts in use; dose in e/Å².
     image_size_px
-        x and y, from the headers of the images.
+        x and y.
     depth_inverted
         Warp's AreAnglesInverted.
     """
@@ -52,15 +50,9 @@ class MemoryNeed:
     box_px: int | None
 
 
-def summarise(project: Project) -> tuple[list[SeriesSummary], dict[str, str]]:
-    """Describe all series that can be used, and give the reasons for those that cannot."""
-    summaries, failures = [], dict(project.failures)
-    for series in project.series:
-        try:
-            summaries.append(_describe(series, project))
-        except InputError as error:
-            failures[series.name] = str(error)
-    return summaries, failures
+def summarise(project: Project) -> list[SeriesSummary]:
+    """Describe all series that can be used."""
+    return [_describe(series, project) for series in project.series]
 
 
 def memory_need(summaries: Sequence[SeriesSummary], diameter_angstrom: float | None) -> MemoryNeed:
@@ -87,10 +79,8 @@ def memory_need(summaries: Sequence[SeriesSummary], diameter_angstrom: float | N
 
 
 def _describe(series: SeriesInput, project: Project) -> SeriesSummary:
-    """Collect the figures of one series, reading no more than the headers of its images."""
+    """Collect the figures of one series."""
     geometry, used = series.geometry, series.use_tilt
-    if not bool(used.any()):
-        raise InputError(f"{series.name}: all tilts are switched off")
     halves = torch.as_tensor(project.particles.half_set)[series.particle_index]
     return SeriesSummary(
         name=series.name,
@@ -101,7 +91,7 @@ def _describe(series: SeriesInput, project: Project) -> SeriesSummary:
         angle_range_deg=_range(torch.rad2deg(geometry.tilt_angle_rad[used])),
         dose_range=_range(geometry.dose[used]),
         defocus_range_um=_range(geometry.defocus_um[used]),
-        image_size_px=_image_size(series),
+        image_size_px=series.image_size_px,
         pixel_size_angstrom=series.pixel_size_angstrom,
         depth_inverted=geometry.depth_inverted,
     )
@@ -109,14 +99,3 @@ def _describe(series: SeriesInput, project: Project) -> SeriesSummary:
 
 def _range(values: torch.Tensor) -> tuple[float, float]:
     return float(values.min()), float(values.max())
-
-
-def _image_size(series: SeriesInput) -> tuple[int, int]:
-    """Read the size of all images in use, which must be the same."""
-    paths = [path for path, used in zip(series.image_paths, series.use_tilt.tolist(), strict=True) if used]
-    sizes = {path: read_mrc_header(path).shape[-2:] for path in paths}
-    first = sizes[paths[0]]
-    odd = next((path for path, size in sizes.items() if size != first), None)
-    if odd is not None:
-        raise InputError(f"{odd}: image of {sizes[odd][::-1]} px, the first of its series has {first[::-1]}")
-    return first[1], first[0]

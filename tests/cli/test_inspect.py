@@ -1,0 +1,82 @@
+import pytest
+
+from mlit.cli.project_summary import SeriesSummary, memory_need
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Simulate two tiny series."""
+    from mlit.simulation.config import MicroscopeConfig, SampleConfig, SimulationConfig, TiltSchemeConfig
+    from mlit.simulation.simulate import simulate
+
+    config = SimulationConfig(
+        series=2,
+        tilts=TiltSchemeConfig(max_angle_deg=(40.0,), step_deg=(20.0,)),
+        microscope=MicroscopeConfig(width=96, height=128, pixel_size_angstrom=10.0),
+        sample=SampleConfig(particles=6, thickness_angstrom=600.0, crowding=0.0, min_distance_angstrom=100.0),
+    )
+    folder = tmp_path_factory.mktemp("simulated") / "project"
+    simulate(config, folder, lambda line: None)
+    return folder
+
+
+def words(project, particles=None):
+    settings = f"data.settings={project}/warp_tiltseries.settings"
+    return ("inspect", settings, f"data.particles={particles or project / 'particles.star'}")
+
+
+def test_prints_every_series_and_the_totals(call, project, capsys):
+    before = sorted(path for path in project.rglob("*"))
+    assert call(*words(project), "species.diameter=230") == 0
+    page = capsys.readouterr().out
+    rows = [line for line in page.splitlines() if "TS_0" in line]
+    assert len(rows) == 2
+    assert "5 / 5" in rows[0]
+    assert "-40.0 … 40.0" in rows[0]
+    assert "96 × 128" in rows[0]
+    assert "10.000" in rows[0]
+    assert "2 series can be used, 0 set aside; 12 particles, 6 in half 1 and 6 in half 2" in page
+    assert "particle boxes of 46 px" in page
+    assert sorted(path for path in project.rglob("*")) == before
+
+
+def test_diameter_is_optional(call, project, capsys):
+    assert call(*words(project)) == 0
+    assert "species.diameter=… adds" in capsys.readouterr().out
+
+
+def test_bad_series_is_set_aside_with_its_reason(call, project, tmp_path, capsys):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy)
+    (copy / "warp_tiltseries" / "TS_01.xml").write_text("<broken")
+    assert call(*words(copy)) == 0
+    page = capsys.readouterr().out
+    assert "set aside TS_01: " in page
+    assert "TS_01.xml" in page
+    assert "1 series can be used, 1 set aside" in page
+    (copy / "warp_tiltseries" / "TS_02.xml").write_text("<broken")
+    assert call(*words(copy)) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("mlit: ")
+    assert errors.count("\n") == 1
+
+
+def test_missing_file_is_named(call, project, tmp_path, capsys):
+    assert call(*words(project, tmp_path / "nowhere.star")) == 2
+    assert "nowhere.star" in capsys.readouterr().err
+
+
+def test_memory_need():
+    def summary(particles, tilts):
+        return SeriesSummary(
+            "a", particles, (1, 1), 50, tilts, (0, 1), (0, 1), (0, 1), (1000, 2000), 2.0, False
+        )
+
+    need = memory_need([summary(10, 40), summary(100, 20)], None)
+    assert need.boxes_gib is None
+    assert need.images_gib == pytest.approx(4 * 40 * 2e6 / 2**30)
+    need = memory_need([summary(10, 40), summary(100, 20)], 101.0)
+    assert need.box_px == 102
+    assert need.boxes_gib == pytest.approx(100 * 20 * 102 * 52 * 12 / 2**30)
