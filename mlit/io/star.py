@@ -180,12 +180,12 @@ def _tokens(line: str) -> list[str]:
 
 
 def _list_lines(table: pd.DataFrame, decimals: int) -> list[str]:
-    return [f"_{column} {_texts(table[column], decimals)[0]}" for column in table.columns]
+    return [f"_{column} {_texts(pd.Series(table[column]), decimals)[0]}" for column in table.columns]
 
 
 def _loop_lines(table: pd.DataFrame, decimals: int) -> list[str]:
     header = ["loop_", *(f"_{column} #{index}" for index, column in enumerate(table.columns, start=1))]
-    columns = [_texts(table[column], decimals) for column in table.columns]
+    columns = [_texts(pd.Series(table[column]), decimals) for column in table.columns]
     return [*header, *("\t".join(row) for row in zip(*columns, strict=True))]
 
 
