@@ -1,5 +1,6 @@
 """Check all that a person typed before anything runs or is written."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,15 +152,19 @@ def _check_complete(values: Mapping[str, Any]) -> None:
 
 
 def _check_output(values: Mapping[str, Any]) -> None:
-    """Refuse results inside the input project, which is never written to."""
-    if not (has_key(values, "data.settings") and has_key(values, "output")):
-        return
+    """Refuse an output folder that cannot be made, or that lies inside the input project."""
     config = OmegaConf.create(dict(values))
     try:
-        settings, output = Path(config.data.settings).resolve(), Path(config.output).resolve()
+        output = Path(config.output).absolute() if has_key(values, "output") else None
+        settings = Path(config.data.settings).resolve() if has_key(values, "data.settings") else None
     except OmegaConfBaseException as error:
         raise InputError(one_line(error)) from error
-    if output.is_relative_to(settings.parent):
+    if output is None:
+        return
+    existing = next(folder for folder in (output, *output.parents) if folder.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        raise InputError(f"output={config.output}: {existing} is not a folder that can be written to")
+    if settings is not None and output.resolve().is_relative_to(settings.parent):
         raise InputError(
-            f"output={output} lies inside the input project; choose a folder outside {settings.parent}"
+            f"output={config.output} lies inside the input project; choose a folder outside {settings.parent}"
         )

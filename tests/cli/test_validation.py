@@ -121,6 +121,16 @@ def test_results_inside_the_input_project_are_refused():
     assert check("output=in_run")
 
 
+def test_output_that_cannot_be_a_folder_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(InputError, match=f"output={output}: .*file is not a folder"):
+            check(f"output={output}")
+        with pytest.raises(InputError, match="is not a folder"):
+            validated_overrides(Composer("simulate"), [f"output={output}"], multirun=False)
+    assert check(f"output={tmp_path}/new/deeper")
+
+
 def test_broken_interpolation_is_wrong_input():
     with pytest.raises(InputError, match="nowhere"):
         check("output=${nowhere}")
