@@ -1,13 +1,12 @@
 """Make a tilt-series project with known truth, in Warp's layout."""
 
+import typing
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from mlit.errors import InputError
-from mlit.simulation.config import SimulationConfig
+from mlit.simulation.config_mapping import config_from_mapping
 from mlit.simulation.simulate import simulate
 from mlit.simulation.truth_files import TRUTH_FOLDER
 
@@ -25,24 +24,8 @@ def run(cfg: DictConfig) -> None:
     InputError
         For an impossible value, or an output folder that already holds a project.
     """
+    config = config_from_mapping(typing.cast(dict, OmegaConf.to_container(cfg.simulation, resolve=True)))
     console = Console(soft_wrap=True, highlight=False)
-    settings = simulate(simulation_config(cfg.simulation), Path(cfg.output), console.print)
+    settings = simulate(config, Path(cfg.output), console.print)
     console.print(f"project: {settings}")
     console.print(f"truth: {settings.parent / TRUTH_FOLDER}")
-
-
-def simulation_config(simulation: DictConfig) -> SimulationConfig:
-    """Turn the config group ``simulation`` into checked dataclasses.
-
-    Raises
-    ------
-    InputError
-        For an unknown key, a value of the wrong type or out of range; one line.
-    """
-    try:
-        schema = OmegaConf.structured(SimulationConfig)
-        made = OmegaConf.to_object(OmegaConf.merge(schema, simulation))
-    except OmegaConfBaseException as error:
-        raise InputError(f"simulation: {str(error).splitlines()[0]}") from error
-    assert isinstance(made, SimulationConfig)
-    return made

@@ -1,0 +1,48 @@
+"""What every block of hyperparameters is."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mlit.deformation.prior import GaussianPrior
+from mlit.geometry.series_geometry import SeriesGeometry
+
+
+class Block(nn.Module):
+    """A group of hyperparameters of one tilt series: raw values, a prior, and what they do to the geometry.
+
+    Raw values are deviations from the starting metadata in units of the prior's width, so that zero is the start
+    and one is a typical size. A new block gives its :meth:`deform`; gradients and curvatures follow by automatic
+    differentiation.
+
+    Parameters
+    ----------
+    count
+        Number of parameters.
+    columns
+        The parameters that act on each tilt. Parameters in one column of this table, over all tilts, are
+        differentiated at the same time, so a tilt must depend on no other parameter of that column than its own.
+    prior
+        Prior of the raw values.
+    """
+
+    name: str = "block"
+
+    def __init__(self, count: int, columns: Int[Tensor, "tilt column"], prior: GaussianPrior) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.zeros(count, dtype=torch.float64))
+        self.columns = columns
+        self.prior = prior
+
+    def deform(self, geometry: SeriesGeometry, raw: Float[Tensor, " parameter"]) -> SeriesGeometry:
+        """Return the geometry with the deviation of raw values ``raw`` added; differentiable."""
+        raise NotImplementedError
+
+    def physical(self) -> Float[Tensor, "..."]:
+        """Present deviation from the start in physical units."""
+        raise NotImplementedError
+
+
+def per_tilt_columns(tilts: int, per_tilt: int) -> Int[Tensor, "tilt column"]:
+    """Columns of a block with ``per_tilt`` parameters for each tilt, tilt-major."""
+    return torch.arange(tilts * per_tilt).reshape(tilts, per_tilt)

@@ -1,0 +1,80 @@
+"""Deformation of the image plane, a smooth field for each tilt."""
+
+import dataclasses
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlit.deformation.block import Block, per_tilt_columns
+from mlit.deformation.prior import GaussianPrior, smooth_covariance
+from mlit.geometry.series_geometry import SeriesGeometry
+from mlit.geometry.spline import natural_spline_weights
+
+
+class ImageWarp(Block):
+    """Shift of the image content as a function of the position in the image, on a grid of splines per tilt.
+
+    The constant part of the field is the alignment error of the whole tilt, the rest its local deformation; both
+    have a prior width of their own, and the local part is smooth over the field.
+
+    Parameters
+    ----------
+    geometry
+        Starting geometry; a starting warp on another grid is resampled on the new nodes.
+    grid
+        Nodes along x and y.
+    shift_prior_angstrom
+        Standard deviation of the shift of a whole tilt.
+    warp_prior_angstrom
+        Standard deviation of the local deformation.
+    smoothness
+        Correlation length of the local deformation as a fraction of the field.
+    """
+
+    name = "image_warp"
+
+    def __init__(
+        self,
+        geometry: SeriesGeometry,
+        grid: tuple[int, int],
+        shift_prior_angstrom: float,
+        warp_prior_angstrom: float,
+        smoothness: float,
+    ) -> None:
+        columns, rows = grid
+        tilts, nodes = geometry.tilts, rows * columns
+        groups = torch.arange(tilts * nodes * 2).reshape(tilts, nodes, 2).transpose(1, 2).reshape(-1, nodes)
+        covariance = smooth_covariance((rows, columns), smoothness, shift_prior_angstrom / warp_prior_angstrom)
+        super().__init__(
+            tilts * nodes * 2,
+            per_tilt_columns(tilts, nodes * 2),
+            GaussianPrior.correlated(groups, covariance),
+        )
+        self.shape = (tilts, rows, columns, 2)
+        self.scale_angstrom = warp_prior_angstrom
+        self.start = resample_grid(geometry.image_warp, self.shape[:3])
+
+    def deform(self, geometry: SeriesGeometry, raw: Float[Tensor, " parameter"]) -> SeriesGeometry:
+        """Add the field to the starting image warp."""
+        nodes = self.start + raw.reshape(self.shape) * self.scale_angstrom
+        return dataclasses.replace(geometry, image_warp=nodes)
+
+    def physical(self) -> Float[Tensor, "tilt ynode xnode 2"]:
+        """Deviation from the starting warp in Å."""
+        return self.raw.detach().reshape(self.shape) * self.scale_angstrom
+
+
+def resample_grid(
+    nodes: Float[Tensor, "t y x channel"], shape: tuple[int, int, int]
+) -> Float[Tensor, "t2 y2 x2 channel"]:
+    """Sample a spline grid at the nodes of another one, so that an existing solution is kept."""
+    out = nodes
+    for axis, count in enumerate(shape):
+        old = out.shape[axis]
+        if old == count:
+            continue
+        position = torch.linspace(0, 1, count, dtype=nodes.dtype) if count > 1 else nodes.new_tensor([0.5])
+        weights = natural_spline_weights(old, position)
+        out = torch.tensordot(weights, out, dims=([1], [axis])).movedim(0, axis)
+    return out.contiguous()

@@ -1,0 +1,68 @@
+"""Gaussian priors on the raw parameters of a block."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GaussianPrior:
+    """Independent groups of parameters, correlated inside a group, zero mean.
+
+    Attributes
+    ----------
+    groups
+        Flat parameter indices of each group.
+    precision
+        Inverse covariance inside a group, the same for all groups.
+    """
+
+    groups: Int[Tensor, "group member"]
+    precision: Float[Tensor, "member member"]
+
+    @classmethod
+    def independent(cls, count: int) -> "GaussianPrior":
+        """Unit variance for each of ``count`` parameters."""
+        return cls(torch.arange(count)[:, None], torch.eye(1, dtype=torch.float64))
+
+    @classmethod
+    def correlated(cls, groups: Int[Tensor, "group member"], covariance: Tensor) -> "GaussianPrior":
+        """Groups with a given covariance."""
+        return cls(groups, torch.linalg.inv(covariance.double()))
+
+    def gradient(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, " parameter"]:
+        """Derivative of :meth:`penalty`."""
+        return torch.zeros_like(raw).index_put((self.groups,), raw[self.groups] @ self.precision)
+
+    def penalty(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, ""]:
+        """Negative log-density up to a constant."""
+        values = raw[self.groups]
+        return (values * (values @ self.precision)).sum() / 2
+
+    def add_precision(self, matrix: Float[Tensor, "column column"], offset: int) -> None:
+        """Add the inverse covariance to a matrix, in place, at the block's first column."""
+        index = self.groups + offset
+        matrix.index_put_((index[:, :, None], index[:, None, :]), self.precision.to(matrix), accumulate=True)
+
+
+def smooth_covariance(
+    shape: tuple[int, ...], length: float, common: float, dtype: torch.dtype = torch.float64
+) -> Float[Tensor, "member member"]:
+    """Covariance of grid nodes: a part common to all nodes plus a unit-variance smooth part.
+
+    Parameters
+    ----------
+    shape
+        Nodes along each axis (slowest first), spread evenly over the unit interval.
+    length
+        Correlation length of the smooth part in units of the field (squared-exponential).
+    common
+        Standard deviation of the common part, relative to that of the smooth part.
+    """
+    axes = [torch.linspace(0, 1, n, dtype=dtype) if n > 1 else torch.zeros(1, dtype=dtype) for n in shape]
+    nodes = torch.cartesian_prod(*axes).reshape(-1, len(shape))
+    distance = torch.cdist(nodes, nodes)
+    smooth = torch.exp(-0.5 * (distance / length).square())
+    return smooth + common**2 + 1e-6 * torch.eye(len(nodes), dtype=dtype)

@@ -1,0 +1,133 @@
+"""All parameters of one tilt series, and the views of its particles that follow from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mlit.deformation.block import Block
+from mlit.deformation.poses import Poses
+from mlit.geometry.series_geometry import SeriesGeometry
+from mlit.deformation.local_coordinates import View, local_tangent
+
+
+@dataclass(frozen=True)
+class Jacobians:
+    """Derivatives of the local coordinates of every image by the raw parameters that act on it.
+
+    Attributes
+    ----------
+    poses
+        By the six parameters of the particle.
+    hyper
+        By the hyperparameters listed in ``columns``.
+    columns
+        For each tilt, the hyperparameters that act on it.
+    """
+
+    poses: Float[Tensor, "particle tilt 6 6"]
+    hyper: Float[Tensor, "particle tilt 6 column"]
+    columns: Int[Tensor, "tilt column"]
+
+
+class SeriesModel(nn.Module):
+    """Poses and hyperparameters of one tilt series.
+
+    Parameters
+    ----------
+    geometry
+        Starting geometry.
+    poses
+        Poses of the particles.
+    blocks
+        Blocks of hyperparameters, in the order of their columns.
+    """
+
+    def __init__(self, geometry: SeriesGeometry, poses: Poses, blocks: Sequence[Block]) -> None:
+        super().__init__()
+        self.start = geometry
+        self.poses = poses
+        self.blocks = nn.ModuleDict({block.name: block for block in blocks})
+
+    @property
+    def block_list(self) -> list[Block]:
+        """The blocks in the order of their columns."""
+        return list(self.blocks.values())  # type: ignore[arg-type]
+
+    @property
+    def hyper(self) -> Float[Tensor, " hyper"]:
+        """All hyperparameters in one vector."""
+        if not self.blocks:
+            return self.poses.raw.new_zeros(0)
+        return torch.cat([block.raw for block in self.block_list])
+
+    def geometry_at(self, hyper: Float[Tensor, " hyper"]) -> SeriesGeometry:
+        """Geometry for given hyperparameters."""
+        geometry = self.start
+        for block, raw in zip(self.block_list, hyper.split([b.raw.numel() for b in self.block_list]), strict=True):
+            geometry = block.deform(geometry, raw)
+        return geometry
+
+    def geometry(self) -> SeriesGeometry:
+        """Present geometry."""
+        return self.geometry_at(self.hyper.detach())
+
+    def view_at(self, poses: Float[Tensor, "particle 6"], hyper: Float[Tensor, " hyper"]) -> View:
+        """Views of all particles for given raw values; differentiable."""
+        geometry = self.geometry_at(hyper)
+        position, rotation = self.poses.at(poses)
+        projection = geometry.project(position)
+        return View(projection.xy_angstrom, geometry.orient(rotation, position), projection.defocus_um)
+
+    def forward(self) -> View:
+        """Views of all particles for the present parameters."""
+        return self.view_at(self.poses.raw, self.hyper)
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """Negative log-prior of the present parameters, up to a constant."""
+        total = self.poses.raw.square().sum() / 2
+        for block in self.block_list:
+            total = total + block.prior.penalty(block.raw)
+        return total
+
+    @torch.no_grad()
+    def jacobians(self, chunk: int = 16) -> Jacobians:
+        """Derivatives of the local coordinates of all images, by forward-mode automatic differentiation.
+
+        Every parameter acts on few images: all particles are differentiated at once by their own parameters, and
+        all tilts at once by theirs, so the number of sweeps is the number of parameters of one particle plus
+        those of one tilt.
+        """
+        poses, hyper = self.poses.raw.detach(), self.hyper.detach()
+        view = self.view_at(poses, hyper)
+        seeds, columns = self._seeds(hyper)
+
+        def sweep(pose_seed: Tensor, hyper_seed: Tensor) -> Tensor:
+            def flat(p: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+                v = self.view_at(p, h)
+                return v.xy_angstrom, v.rotation, v.defocus_um
+
+            _, tangent = torch.func.jvp(flat, (poses, hyper), (pose_seed, hyper_seed))
+            return local_tangent(view, View(*tangent))
+
+        pose_seeds = torch.eye(6, dtype=poses.dtype)[:, None, :].expand(6, len(poses), 6)
+        by_pose = torch.vmap(sweep, in_dims=(0, None), chunk_size=chunk)(pose_seeds, torch.zeros_like(hyper))
+        if len(seeds):
+            by_hyper = torch.vmap(sweep, in_dims=(None, 0), chunk_size=chunk)(torch.zeros_like(poses), seeds)
+        else:
+            by_hyper = by_pose[:0]
+        return Jacobians(by_pose.movedim(0, -1).contiguous(), by_hyper.movedim(0, -1).contiguous(), columns)
+
+    def _seeds(self, hyper: Tensor) -> tuple[Float[Tensor, "column hyper"], Int[Tensor, "tilt column"]]:
+        """One direction for each column of the blocks, and the parameters that it stands for in each tilt."""
+        parts, offset = [], 0
+        for block in self.block_list:
+            parts.append(block.columns + offset)
+            offset += block.raw.numel()
+        columns = torch.cat(parts, 1) if parts else torch.zeros(self.start.tilts, 0, dtype=torch.long)
+        seeds = hyper.new_zeros(columns.shape[1], hyper.numel())
+        for j in range(columns.shape[1]):
+            seeds[j, columns[:, j]] = 1
+        return seeds, columns

@@ -1,0 +1,93 @@
+"""Insertion of Fourier slices into three-dimensional sums: the adjoint of the projector."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from mlit.fourier.pixels import FourierPixels
+from mlit.fourier.trilinear import corners, half_grid_voxels, rotated_coordinates
+
+
+@dataclass(frozen=True)
+class FourierSums:
+    """Sums of data and weights on half-space grids, one grid for each group of particles.
+
+    Attributes
+    ----------
+    rows
+        Channels: real part, imaginary part and weight.
+    size
+        Side of the grid in voxels.
+    pixel_size_angstrom
+        Voxel size of the map that the sums will give.
+    resolution_angstrom
+        Finest detail inserted: voxels beyond it hold nothing but the rims of interpolation kernels.
+    """
+
+    rows: Float[Tensor, "group voxel 3"]
+    size: int
+    pixel_size_angstrom: float
+    resolution_angstrom: float
+
+    @classmethod
+    def zeros(
+        cls, groups: int, length_angstrom: float, resolution_angstrom: float, device: torch.device | str = "cpu"
+    ) -> "FourierSums":
+        """Empty sums for maps of a given side, with as many voxels as a resolution needs."""
+        size = 2 * math.ceil(length_angstrom / resolution_angstrom + 1)
+        rows = torch.zeros(groups, half_grid_voxels(size), 3, device=device)
+        return cls(rows, size, length_angstrom / size, resolution_angstrom)
+
+    @property
+    def length_angstrom(self) -> float:
+        """Side of the maps."""
+        return self.size * self.pixel_size_angstrom
+
+    @property
+    def last_shell(self) -> int:
+        """Outermost shell that is fully covered by what was inserted."""
+        return min(int(self.length_angstrom / self.resolution_angstrom) - 1, self.size // 2)
+
+
+def insert(
+    sums: FourierSums,
+    group: int,
+    rotation: Float[Tensor, "image 3 3"],
+    data: Complex[Tensor, "image pixel"],
+    weight: Float[Tensor, "image pixel"],
+    pixels: FourierPixels,
+) -> None:
+    """Add images and their weights at ``Rᵀ k`` to one group of the sums, in place."""
+    x, y, z = rotated_coordinates(rotation, pixels.frequency * sums.length_angstrom)
+    around = corners(x, y, z, sums.size)
+    imaginary = torch.where(around.mate, -1.0, 1.0) * data.imag.reshape(-1)
+    values = torch.stack([data.real.reshape(-1), imaginary, weight.reshape(-1)], -1)
+    scatter_rows(sums.rows[group], around.index, around.weight, values)
+
+
+def scatter_rows(
+    target: Float[Tensor, "voxel channel"],
+    index: Int[Tensor, "point 8"],
+    weight: Float[Tensor, "point 8"],
+    values: Float[Tensor, "point channel"],
+) -> None:
+    """``target[index[p, c]] += weight[p, c] * values[p]``, in place.
+
+    On a CPU the sum is the product of a transposed sparse matrix with the values, which SciPy does an order of
+    magnitude faster than PyTorch's scatter operations.
+    """
+    if target.device.type != "cpu":
+        for corner in range(8):
+            target.index_add_(0, index[:, corner], values * weight[:, corner, None])
+        return
+    points = index.shape[0]
+    starts = np.arange(0, 8 * points + 1, 8, dtype=np.int32)
+    matrix = scipy.sparse.csr_matrix(
+        (weight.numpy().ravel(), index.numpy().ravel(), starts), shape=(points, target.shape[0])
+    )
+    target += torch.from_numpy(matrix.T @ values.numpy())

@@ -1,0 +1,72 @@
+"""Noise power of the tilt images, measured around the particles."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlit.likelihood.patches import cut_patches
+
+BINS = 48
+
+
+def noise_power(
+    images: Float[Tensor, "tilt y x"], xy_pixels: Float[Tensor, "particle tilt 2"], box: int
+) -> Float[Tensor, "tilt bin"]:
+    """Radial power spectrum of each tilt, averaged over boxes centred on the particles.
+
+    White noise of variance one has power one in every bin. The signal of the particles is part of the estimate;
+    in images of cells it is a few per cent of the power.
+
+    Parameters
+    ----------
+    images
+        Normalised tilt images.
+    xy_pixels
+        Particle positions; boxes that leave the image are moved back inside.
+    box
+        Side of the boxes in pixels.
+
+    Returns
+    -------
+    Power in ``BINS`` bins from zero to the Nyquist frequency.
+    """
+    height, width = images.shape[1:]
+    box = min(box, height // 2 * 2, width // 2 * 2)
+    taper = torch.hann_window(box, periodic=False, device=images.device)
+    window = taper[:, None] * taper
+    bins = radial_bins(box, images.device)
+    counts = torch.bincount(bins.flatten(), minlength=BINS)
+    spectra = []
+    for tilt, image in enumerate(images):
+        upper = xy_pixels.new_tensor([width, height]) - box // 2
+        centre = xy_pixels[:, tilt].clamp(min=box // 2).minimum(upper).round().long()
+        patches = cut_patches(image, centre, box)
+        patches = (patches - patches.mean((1, 2), keepdim=True)) * window
+        power = torch.fft.rfft2(patches).abs().square().mean(0) / window.square().sum()
+        spectra.append(torch.bincount(bins.flatten(), power.flatten(), minlength=BINS) / counts.clamp(min=1))
+    return _smooth(torch.stack(spectra)[:, :BINS])
+
+
+def radial_bins(box: int, device: torch.device) -> Tensor:
+    """Bin of every pixel of an ``rfft2`` array; beyond the Nyquist circle the last bin."""
+    ky = torch.fft.fftfreq(box, device=device)[:, None]
+    kx = torch.fft.rfftfreq(box, device=device)[None]
+    return (torch.hypot(ky, kx) * 2 * BINS).long().clamp(max=BINS - 1)
+
+
+def interpolate_power(
+    power: Float[Tensor, "tilt bin"], frequency: Float[Tensor, "*grid"]
+) -> Float[Tensor, "tilt *grid"]:
+    """Noise power at spatial frequencies given in cycles per pixel, linear between bin centres."""
+    position = (frequency * 2 * BINS - 0.5).clamp(0, BINS - 1.001)
+    low = position.long()
+    part = (position - low).to(power.dtype)
+    return power[:, low] * (1 - part) + power[:, low + 1] * part
+
+
+def _smooth(power: Float[Tensor, "tilt bin"]) -> Float[Tensor, "tilt bin"]:
+    """Running mean over three bins of the logarithm; a floor guards filtered images with empty bands."""
+    floor = 1e-3 * power.median(1, keepdim=True).values.clamp(min=1e-6)
+    log = power.maximum(floor).log()
+    padded = torch.cat([log[:, :1], log, log[:, -1:]], 1)
+    return torch.exp((padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]) / 3)

@@ -1,0 +1,45 @@
+"""Normal equations of all parameters of a series, from the local statistics of its images."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlit.deformation.series_model import Jacobians, SeriesModel
+from mlit.optim.arrow import ArrowSystem
+
+
+def assemble(
+    jacobians: Jacobians,
+    gradient: Float[Tensor, "particle tilt 6"],
+    curvature: Float[Tensor, "particle tilt 6 6"],
+    hyper_count: int,
+) -> ArrowSystem:
+    """Chain local gradients and curvatures to the raw parameters; particles are the items of the arrow."""
+    by_pose, by_hyper, columns = jacobians.poses, jacobians.hyper, jacobians.columns
+    particles, width = by_pose.shape[0], columns.shape[1]
+    bent_pose = curvature @ by_pose
+    item = torch.einsum("ptik,ptil->pkl", by_pose, bent_pose)
+    item_gradient = torch.einsum("ptik,pti->pk", by_pose, gradient)
+    mixed = torch.einsum("ptik,ptic->pktc", bent_pose, by_hyper)
+    coupling = by_pose.new_zeros(particles, 6, hyper_count)
+    coupling.index_add_(2, columns.flatten(), mixed.flatten(2))
+    per_tilt = torch.einsum("ptic,ptid->tcd", by_hyper, curvature @ by_hyper)
+    shared = by_pose.new_zeros(hyper_count, hyper_count)
+    rows = columns[:, :, None].expand(-1, -1, width)
+    shared.index_put_((rows, rows.transpose(1, 2)), per_tilt, accumulate=True)
+    shared_gradient = by_pose.new_zeros(hyper_count)
+    shared_gradient.index_add_(0, columns.flatten(), torch.einsum("ptic,pti->tc", by_hyper, gradient).flatten())
+    return ArrowSystem(item, coupling, shared, item_gradient, shared_gradient)
+
+
+def with_prior(system: ArrowSystem, model: SeriesModel) -> ArrowSystem:
+    """Add the priors of all parameters to the system."""
+    item = system.item + torch.eye(6, dtype=system.item.dtype, device=system.item.device)
+    item_gradient = system.item_gradient - model.poses.raw.detach()
+    shared, parts, offset = system.shared.clone(), [], 0
+    for block in model.block_list:
+        block.prior.add_precision(shared, offset)
+        parts.append(block.prior.gradient(block.raw.detach()))
+        offset += block.raw.numel()
+    pull = torch.cat(parts) if parts else system.shared_gradient
+    return ArrowSystem(item, system.coupling, shared, item_gradient, system.shared_gradient - pull)

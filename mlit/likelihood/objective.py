@@ -1,0 +1,127 @@
+"""The objective of one tilt series: log-posterior of its poses and hyperparameters."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mlit.deformation.local_coordinates import local_cotangent
+from mlit.deformation.series_model import Jacobians, SeriesModel
+from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.normal_equations import assemble, with_prior
+from mlit.likelihood.particle_images import ParticleImages
+from mlit.likelihood.statistics import LocalStatistics, local_statistics
+from mlit.optim.arrow import ArrowSystem
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Changes of the images that no longer matter (root mean square over images)."""
+
+    shift_angstrom: float = 0.05
+    rotation_rad: float = 5e-4
+    defocus_um: float = 2e-3
+
+
+class SeriesObjective:
+    """Log-posterior of one tilt series against given references, to be maximised.
+
+    Amplitudes of the reference in each tilt are maximised in closed form at every evaluation.
+
+    Parameters
+    ----------
+    model
+        Parameters; changed in place by :meth:`move`.
+    images
+        Premultiplied images.
+    table
+        References.
+    map_index
+        Reference of each particle.
+    amplitude_prior
+        Expected amplitude of each tilt; zero leaves a tilt out.
+    amplitude_width
+        Standard deviation of the amplitudes.
+    tolerance
+        When a step is too small to matter.
+    """
+
+    def __init__(
+        self,
+        model: SeriesModel,
+        images: ParticleImages,
+        table: ReferenceTable,
+        map_index: Int[Tensor, " particle"],
+        amplitude_prior: Float[Tensor, " tilt"],
+        amplitude_width: float = 0.25,
+        tolerance: Tolerance | None = None,
+    ) -> None:
+        self.model, self.images, self.table, self.map_index = model, images, table, map_index
+        self.amplitude_prior, self.amplitude_width = amplitude_prior, amplitude_width
+        self.amplitude = amplitude_prior.clone()
+        self.tolerance = tolerance or Tolerance()
+        self.passes = 0
+        self._statistics: LocalStatistics | None = None
+        self._jacobians: Jacobians | None = None
+
+    def _fit_amplitude(self, statistics: LocalStatistics) -> Float[Tensor, " tilt"]:
+        weight = self.amplitude_width**-2
+        cross, power = statistics.cross.sum(0), statistics.power.sum(0)
+        fitted = (cross + weight * self.amplitude_prior) / (power + weight)
+        return torch.where(self.amplitude_prior > 0, fitted.clamp(min=0), torch.zeros_like(fitted))
+
+    def _pass(self) -> tuple[LocalStatistics, float]:
+        """One pass over the images at the present parameters, and the objective."""
+        with torch.no_grad():
+            view = self.model()
+            statistics = local_statistics(self.images, view, self.table, self.map_index)
+            self.amplitude = self._fit_amplitude(statistics)
+            surprise = ((self.amplitude - self.amplitude_prior) / self.amplitude_width).square().sum() / 2
+            value = statistics.log_likelihood(self.amplitude).sum() - surprise - self.model.penalty()
+        self.passes += 1
+        return statistics, float(value)
+
+    def evaluate(self) -> float:
+        """Log-posterior at the present parameters."""
+        self._statistics, value = self._pass()
+        return value
+
+    def system(self) -> ArrowSystem:
+        """Gradient and Gauss-Newton curvature at the parameters of the last :meth:`evaluate`."""
+        assert self._statistics is not None, "evaluate first"
+        self._jacobians = self.model.jacobians()
+        curvature = self._statistics.curvature * self.amplitude.square()[:, None, None]
+        system = assemble(
+            self._jacobians, self._statistics.gradient(self.amplitude), curvature, self.model.hyper.numel()
+        )
+        return with_prior(system, self.model)
+
+    @torch.no_grad()
+    def move(self, item: Float[Tensor, "particle 6"], shared: Float[Tensor, " hyper"]) -> None:
+        """Add a step to the parameters."""
+        self.model.poses.raw += item
+        for block, part in zip(
+            self.model.block_list, shared.split([b.raw.numel() for b in self.model.block_list]), strict=True
+        ):
+            block.raw += part
+
+    def step_size(self, item: Float[Tensor, "particle 6"], shared: Float[Tensor, " hyper"]) -> float:
+        """Largest change of the images, in units of the tolerance."""
+        assert self._jacobians is not None, "system first"
+        step = torch.einsum("ptik,pk->pti", self._jacobians.poses, item)
+        step = step + torch.einsum("ptic,tc->pti", self._jacobians.hyper, shared[self._jacobians.columns])
+        rms = step[self.images.valid].square().mean(0).sqrt()
+        limits = self.tolerance
+        shift = torch.hypot(rms[0], rms[1]) / limits.shift_angstrom
+        return float(max(shift, rms[2:5].norm() / limits.rotation_rad, rms[5] / limits.defocus_um))
+
+    def loss(self) -> Float[Tensor, ""]:
+        """Negative log-posterior for first-order optimisers: gradients flow through the geometry by autograd."""
+        statistics, value = self._pass()
+        view = self.model()
+        with torch.no_grad():
+            pull = local_cotangent(view, statistics.gradient(self.amplitude))
+        surrogate = (view.xy_angstrom * pull.xy_angstrom).sum() + (view.rotation * pull.rotation).sum()
+        surrogate = surrogate + (view.defocus_um * pull.defocus_um).sum() - self.model.penalty()
+        return -(value + surrogate - surrogate.detach())

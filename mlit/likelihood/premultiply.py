@@ -1,0 +1,173 @@
+"""Particle images times CTF, made in a box large enough for what defocus delocalises."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mlit.fourier.pixels import FourierPixels
+from mlit.likelihood.particle_images import ParticleImages
+from mlit.likelihood.patches import cut_patches
+from mlit.likelihood.tilt_images import TiltImages, WeightedImages, even_fast_size, weigh
+from mlit.optics.ctf import Optics
+from mlit.optics.wavelength import electron_wavelength_angstrom
+
+PATCHES_PER_CHUNK = 1 << 21  # pixels of patches handled at once
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Sides of the boxes used to cut out particles, in pixels of the weighted images.
+
+    Attributes
+    ----------
+    large
+        Cut from the image; free of aliasing for the CTF.
+    tight
+        Kept after multiplication by the CTF.
+    """
+
+    large: int
+    tight: int
+
+
+def boxes_for(
+    pixel_size_angstrom: float,
+    tight_angstrom: float,
+    resolution_angstrom: float,
+    max_defocus_um: float,
+    voltage_kv: float,
+) -> Boxes:
+    """Box sizes that keep all signal up to a resolution.
+
+    Detail of spacing d is displaced by ``wavelength * defocus / d``; the large box holds the tight one and this
+    distance on either side.
+    """
+    reach = electron_wavelength_angstrom(voltage_kv) * abs(max_defocus_um) * 1e4 / resolution_angstrom
+    tight = even_fast_size(tight_angstrom / pixel_size_angstrom)
+    large = even_fast_size((tight * pixel_size_angstrom + 2 * reach) / pixel_size_angstrom)
+    return Boxes(max(large, tight), tight)
+
+
+def premultiply(
+    images: TiltImages,
+    optics: Optics,
+    xy_angstrom: Float[Tensor, "particle tilt 2"],
+    defocus_um: Float[Tensor, "particle tilt"],
+    valid: Bool[Tensor, "particle tilt"],
+    tight_angstrom: float,
+    resolution_angstrom: float,
+    quadrature: bool,
+) -> ParticleImages:
+    """Cut out all particles of a series, multiply them by their CTF and keep the pixels that matter.
+
+    Parameters
+    ----------
+    images
+        Normalised tilt images.
+    optics
+        Optics of the series.
+    xy_angstrom, defocus_um
+        Where to cut, and the defocus of each image.
+    valid
+        Images to make; others stay zero.
+    tight_angstrom
+        Side of the box to keep.
+    resolution_angstrom
+        Finest detail to keep.
+    quadrature
+        Whether to make the quadrature images that a refinement of defocus needs.
+    """
+    weighted = weigh(images, resolution_angstrom)
+    pixel = weighted.pixel_size_angstrom
+    max_defocus = float(defocus_um[valid].abs().max()) if valid.any() else 1.0
+    boxes = boxes_for(pixel, tight_angstrom, resolution_angstrom, max_defocus, optics.voltage_kv)
+    kept = FourierPixels.inside(boxes.tight, pixel, resolution_angstrom, weighted.pixels.device)
+    cutter = _Cutter(weighted, optics, boxes, kept)
+    particles, tilts = valid.shape
+    data = torch.zeros(particles, tilts, kept.count, dtype=torch.complex64, device=weighted.pixels.device)
+    second = torch.zeros_like(data) if quadrature else data[:, :0]
+    chunk = max(1, PATCHES_PER_CHUNK // boxes.large**2)
+    for tilt in range(tilts):
+        for part in valid[:, tilt].nonzero().squeeze(1).split(chunk):
+            first, other = cutter.cut(tilt, xy_angstrom[part, tilt], defocus_um[part, tilt], quadrature)
+            data[part, tilt] = first
+            if other is not None:
+                second[part, tilt] = other
+    mean = (defocus_um * valid).sum(0) / valid.sum(0).clamp(min=1)
+    power, power_cos, power_sin = _power(images, optics, mean, boxes, kept)
+    slope = optics.defocus_slope(kept.frequency).float()
+    return ParticleImages(
+        kept, data, second, power, power_cos, power_sin, slope, xy_angstrom, defocus_um, mean, valid
+    )
+
+
+class _Cutter:
+    """Cuts boxes, multiplies them by the CTF and crops them."""
+
+    def __init__(self, weighted: WeightedImages, optics: Optics, boxes: Boxes, kept: FourierPixels) -> None:
+        self.weighted, self.optics, self.boxes, self.kept = weighted, optics, boxes, kept
+        self.frequency = plane_frequency(boxes.large, weighted.pixel_size_angstrom, weighted.pixels.device)
+        self.static = optics.static_phase(self.frequency)
+        self.slope = optics.defocus_slope(self.frequency)
+        self.centring = centring_signs(kept)
+
+    def cut(
+        self, tilt: int, xy_angstrom: Tensor, defocus_um: Tensor, quadrature: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Premultiplied images ``"patch pixel"`` and, if asked for, their quadrature."""
+        pixel = self.weighted.pixel_size_angstrom
+        position = xy_angstrom / pixel
+        whole = position.round()
+        patches = cut_patches(self.weighted.pixels[tilt], whole.long(), self.boxes.large)
+        rest = (position - whole).float() * pixel
+        shift = torch.einsum("pc,yxc->pyx", rest, self.frequency) * (2 * torch.pi)
+        spectra = torch.fft.rfft2(patches) * torch.polar(torch.ones_like(shift), shift)
+        gamma = (self.static[tilt] + defocus_um[:, None, None] * self.slope).remainder(2 * torch.pi).float()
+        first = self._crop(spectra * -torch.sin(gamma))
+        return first, self._crop(spectra * -torch.cos(gamma)) if quadrature else None
+
+    def _crop(self, spectra: Tensor) -> Tensor:
+        large, tight = self.boxes.large, self.boxes.tight
+        low = large // 2 - tight // 2
+        real = torch.fft.irfft2(spectra, s=(large, large))[:, low : low + tight, low : low + tight]
+        values = torch.fft.rfft2(real).flatten(1)[:, self.kept.index]
+        return values * (self.centring * self.weighted.pixel_size_angstrom**2)
+
+
+def _power(
+    images: TiltImages, optics: Optics, defocus_um: Float[Tensor, " tilt"], boxes: Boxes, kept: FourierPixels
+) -> tuple[Tensor, Tensor, Tensor]:
+    """crop(E), crop(E cos 2 gamma), crop(E sin 2 gamma) of each tilt at its mean defocus."""
+    frequency = plane_frequency(boxes.large, kept.pixel_size_angstrom, images.pixels.device)
+    radius = frequency.norm(dim=-1)
+    envelope = images.envelope(radius).square() / images.noise_density(radius)
+    gamma = optics.static_phase(frequency) + defocus_um[:, None, None] * optics.defocus_slope(frequency)
+    gamma = gamma.remainder(torch.pi).float() * 2
+    kernels = [envelope, envelope * torch.cos(gamma), envelope * torch.sin(gamma)]
+    power, cosine, sine = (_crop_kernel(k, boxes, kept) for k in kernels)
+    return power, cosine, sine
+
+
+def _crop_kernel(spectrum: Float[Tensor, "tilt y x"], boxes: Boxes, kept: FourierPixels) -> Tensor:
+    """Transform of a real even kernel cropped to the tight box around its origin."""
+    kernel = torch.fft.irfft2(spectrum, s=(boxes.large, boxes.large))
+    half = boxes.tight // 2
+    order = torch.cat([torch.arange(half), torch.arange(boxes.large - half, boxes.large)])
+    kernel = kernel[:, order[:, None].to(kernel.device), order.to(kernel.device)]
+    return torch.fft.rfft2(kernel).real.flatten(1)[:, kept.index]
+
+
+def plane_frequency(box: int, pixel_size_angstrom: float, device: torch.device) -> Float[Tensor, "ky kx 2"]:
+    """Frequencies (x, y) in 1/Å of an ``rfft2`` array."""
+    ky = torch.fft.fftfreq(box, pixel_size_angstrom, device=device)[:, None]
+    kx = torch.fft.rfftfreq(box, pixel_size_angstrom, device=device)[None]
+    return torch.stack(torch.broadcast_tensors(kx, ky), -1)
+
+
+def centring_signs(pixels: FourierPixels) -> Float[Tensor, " pixel"]:
+    """Signs that move the origin of a transform to index ``box // 2``."""
+    width = pixels.box // 2 + 1
+    parity = (pixels.index // width + pixels.index % width) % 2
+    return 1.0 - 2.0 * parity.float()

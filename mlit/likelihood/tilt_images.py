@@ -1,0 +1,109 @@
+"""Tilt images of one series, normalised and with their noise known."""
+
+from dataclasses import dataclass
+
+import scipy.fft
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlit.fourier.resize import resize_spectrum
+from mlit.likelihood.noise import interpolate_power
+from mlit.optics.dose import critical_exposure_envelope
+
+
+@dataclass(frozen=True)
+class TiltImages:
+    """Normalised tilt images and what weighs them.
+
+    Attributes
+    ----------
+    pixels
+        Images with mean zero, variance one and bright molecules.
+    pixel_size_angstrom
+        Their pixel size.
+    noise
+        Noise power, see :func:`mlit.likelihood.noise.noise_power`.
+    dose
+        Exposure before each tilt, e/Å².
+    """
+
+    pixels: Float[Tensor, "tilt y x"]
+    pixel_size_angstrom: float
+    noise: Float[Tensor, "tilt bin"]
+    dose: Float[Tensor, " tilt"]
+
+    def envelope(self, frequency: Float[Tensor, "*grid"]) -> Float[Tensor, "tilt *grid"]:
+        """Amplitude of the signal that radiation damage leaves at frequencies in 1/Å."""
+        dose = self.dose.float().reshape(-1, *[1] * frequency.dim())
+        return critical_exposure_envelope(frequency[None], dose)
+
+    def noise_density(self, frequency: Float[Tensor, "*grid"]) -> Float[Tensor, "tilt *grid"]:
+        """Noise power density (Å²) at frequencies in 1/Å."""
+        power = interpolate_power(self.noise, frequency * self.pixel_size_angstrom)
+        return power * self.pixel_size_angstrom**2
+
+
+@dataclass(frozen=True)
+class WeightedImages:
+    """Tilt images times their signal envelope over their noise power density, sampled as coarsely as needed.
+
+    Attributes
+    ----------
+    pixels
+        Filtered images; pixel (0, 0) is the corner of the tilt image, zeros pad the far ends to a square.
+    pixel_size_angstrom
+        Pixel size.
+    """
+
+    pixels: Float[Tensor, "tilt y x"]
+    pixel_size_angstrom: float
+
+
+def normalise(images: Float[Tensor, "tilt y x"]) -> Float[Tensor, "tilt y x"]:
+    """Mean zero and variance one with outliers clipped, contrast turned so that molecules are bright."""
+    flat = images.flatten(1)
+    for _ in range(2):
+        mean, deviation = flat.mean(1, keepdim=True), flat.std(1, keepdim=True)
+        flat = flat.clamp(mean - 5 * deviation, mean + 5 * deviation)
+    mean, deviation = flat.mean(1, keepdim=True), flat.std(1, keepdim=True)
+    return ((mean - flat) / deviation.clamp(min=1e-12)).reshape(images.shape)
+
+
+def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:
+    """Filter every image by envelope over noise and crop its transform at a resolution.
+
+    Filtering whole images commutes with cutting boxes out of them, and is done once for all particles.
+
+    Parameters
+    ----------
+    images
+        Normalised images.
+    resolution_angstrom
+        Finest detail needed; the new Nyquist frequency lies a little beyond it.
+    """
+    pixel = images.pixel_size_angstrom
+    height, width = images.pixels.shape[1:]
+    side = even_fast_size(max(height, width))
+    coarse = min(side, even_size(side * pixel / (resolution_angstrom / 2) * 1.05))
+    ky = torch.fft.fftfreq(side, pixel, device=images.pixels.device)[:, None]
+    kx = torch.fft.rfftfreq(side, pixel, device=images.pixels.device)[None]
+    frequency = torch.hypot(ky, kx)
+    out = []
+    for tilt in range(len(images.pixels)):
+        one = TiltImages(images.pixels[tilt : tilt + 1], pixel, images.noise[tilt : tilt + 1], images.dose[tilt, None])
+        spectrum = torch.fft.rfft2(one.pixels[0], s=(side, side))
+        spectrum = spectrum * (one.envelope(frequency) / one.noise_density(frequency))[0]
+        spectrum = resize_spectrum(spectrum, side, coarse, 2)
+        out.append(torch.fft.irfft2(spectrum, s=(coarse, coarse)) * (coarse / side) ** 2)
+    return WeightedImages(torch.stack(out), pixel * side / coarse)
+
+
+def even_size(length: float) -> int:
+    """Smallest even number not below ``length``."""
+    return 2 * -int(-length // 2)
+
+
+def even_fast_size(length: float) -> int:
+    """Smallest even number not below ``length`` whose transform is fast."""
+    return 2 * int(scipy.fft.next_fast_len(even_size(length) // 2, real=True))

@@ -1,0 +1,159 @@
+"""Maps from particle images: insertion into Fourier sums and division by the weights."""
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from mlit.fourier.centred import centred_irfft3
+from mlit.fourier.insertion import FourierSums, insert
+from mlit.fourier.shells import shell_index, shell_mean
+from mlit.fourier.trilinear import corners, divide_gridding
+from mlit.deformation.local_coordinates import View
+from mlit.likelihood.particle_images import ParticleImages
+
+POINTS_PER_CHUNK = 1 << 20
+
+
+def insert_particles(
+    sums: FourierSums,
+    images: ParticleImages,
+    view: View,
+    group: Int[Tensor, " particle"],
+    amplitude: Float[Tensor, " tilt"],
+) -> None:
+    """Add all images of a series to the sums, in place.
+
+    Parameters
+    ----------
+    sums
+        Sums to add to.
+    images
+        Premultiplied images, cut at the positions of ``view`` with the box of the map.
+    view
+        Orientation and defocus of every image.
+    group
+        Group of the sums that each particle goes to.
+    amplitude
+        Amplitude of the signal in each tilt; zero leaves a tilt out.
+    """
+    tilts = images.valid.shape[1]
+    seen = images.valid & (amplitude > 0)
+    step = max(1, POINTS_PER_CHUNK // images.pixels.count)
+    for target in group.unique().tolist():
+        which = (seen & (group == target)[:, None]).flatten().nonzero().squeeze(1)
+        for part in which.split(step):
+            particle, tilt = part // tilts, part % tilts
+            scale = amplitude[tilt, None].float()
+            power = _ctf_power(images, view, particle, tilt)
+            insert(
+                sums,
+                target,
+                view.rotation[particle, tilt],
+                images.data[particle, tilt] * scale,
+                power * scale.square(),
+                images.pixels,
+            )
+
+
+def _ctf_power(
+    images: ParticleImages, view: View, particle: Tensor, tilt: Tensor
+) -> Float[Tensor, "image pixel"]:
+    """W of each image at its own defocus."""
+    offset = (view.defocus_um[particle, tilt] - images.tilt_defocus_um[tilt]).float()
+    twice = 2 * offset[:, None] * images.slope
+    even = images.power_cos[tilt] * torch.cos(twice) - images.power_sin[tilt] * torch.sin(twice)
+    return (images.power[tilt] - even) / 2
+
+
+def combine(
+    sums: FourierSums, groups: list[int], operators: Float[Tensor, "operator 3 3"]
+) -> tuple[Complex[Tensor, "kz ky kx"], Float[Tensor, "kz ky kx"]]:
+    """Add groups of sums, complete them by Friedel's law and average them over a point group.
+
+    Returns
+    -------
+    Data and weight in the layout of a centred ``rfftn``.
+    """
+    rows = sums.rows[groups].sum(0)
+    grid = _complete(rows.reshape(sums.size, sums.size, -1, 3))
+    if len(operators) > 1:
+        grid = _symmetrise(grid, operators)
+    grid = torch.fft.ifftshift(grid, dim=(0, 1))
+    return torch.complex(grid[..., 0], grid[..., 1]), grid[..., 2]
+
+
+def _complete(grid: Float[Tensor, "z y x 3"]) -> Float[Tensor, "z y x 3"]:
+    """Add to the plane kx = 0 what was inserted at the Friedel mates of its voxels."""
+    plane = grid[:, :, 0]
+    mate = torch.roll(plane.flip(0, 1), (1, 1), (0, 1)) * plane.new_tensor([1.0, -1.0, 1.0])
+    return torch.cat([(plane + mate)[:, :, None], grid[:, :, 1:]], 2)
+
+
+def _symmetrise(grid: Float[Tensor, "z y x 3"], operators: Float[Tensor, "operator 3 3"]) -> Tensor:
+    """Sum of the grid over all rotations of a point group, inside the Nyquist sphere."""
+    size = grid.shape[0]
+    axis = torch.arange(size, device=grid.device, dtype=torch.float32) - size // 2
+    kz, ky, kx = torch.meshgrid(axis, axis, axis[size // 2 :].abs(), indexing="ij")
+    kx = F.pad(kx, (0, 1), value=size / 2)
+    ky, kz = (F.pad(k, (0, 1)) for k in (ky, kz))
+    ky[..., -1], kz[..., -1] = axis[None, :].expand(size, -1), axis[:, None].expand(-1, size)
+    inside = (kx.square() + ky.square() + kz.square()).sqrt() < size / 2 - 1.5
+    points = torch.stack([kx[inside], ky[inside], kz[inside]])
+    table = grid.reshape(-1, 3)
+    total = torch.zeros(points.shape[1], 3, device=grid.device)
+    for operator in operators.to(points):
+        x, y, z = operator @ points
+        around = corners(x, y, z, size)
+        values = F.embedding_bag(around.index, table, per_sample_weights=around.weight, mode="sum")
+        values[:, 1] *= torch.where(around.mate, -1.0, 1.0)
+        total += values
+    out = torch.zeros_like(grid)
+    out[inside] = total
+    return out
+
+
+def density(
+    sums: FourierSums,
+    groups: list[int],
+    operators: Float[Tensor, "operator 3 3"],
+    prior: Float[Tensor, " shell"] | None = None,
+) -> Float[Tensor, "z y x"]:
+    """Map of some groups of particles.
+
+    Parameters
+    ----------
+    sums
+        Sums of all images.
+    groups
+        Groups that take part.
+    operators
+        Rotations of the point group.
+    prior
+        Inverse signal power of each shell in the units of the weight; with it the map is the posterior mean.
+        Without it the division is plain, with a floor of a thousandth of the mean weight of the shell.
+
+    Returns
+    -------
+    Map of the size and pixel size of the sums, zero beyond their resolution.
+    """
+    data, weight = combine(sums, groups, operators)
+    return divide(data, weight, sums, prior)
+
+
+def divide(
+    data: Complex[Tensor, "kz ky kx"],
+    weight: Float[Tensor, "kz ky kx"],
+    sums: FourierSums,
+    prior: Float[Tensor, " shell"] | None = None,
+) -> Float[Tensor, "z y x"]:
+    """Map from combined data and weights; see :func:`density`."""
+    shell = shell_index(sums.size, device=weight.device).long()
+    if prior is None:
+        floor = 1e-3 * shell_mean(weight, sums.size)
+        denominator = weight.maximum(F.pad(floor, (0, 1))[shell])
+    else:
+        denominator = weight + F.pad(prior.to(weight), (0, 1))[shell]
+    inside = (shell <= sums.last_shell) & (denominator > 0)
+    spectrum = torch.where(inside, data / denominator.clamp(min=1e-30), torch.zeros_like(data))
+    return divide_gridding(centred_irfft3(spectrum, sums.size)) / sums.pixel_size_angstrom**3

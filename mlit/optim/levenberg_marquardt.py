@@ -1,0 +1,79 @@
+"""Levenberg-Marquardt maximisation of an objective whose normal equations have the shape of an arrow."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mlit.optim.arrow import ArrowSystem
+
+
+class ArrowProblem(Protocol):
+    """What the solver needs of an objective to be maximised."""
+
+    def evaluate(self) -> float:
+        """Objective at the present parameters; the pass that computes it may keep what :meth:`system` needs."""
+        ...
+
+    def system(self) -> ArrowSystem:
+        """Gradient and curvature at the parameters of the last :meth:`evaluate`."""
+        ...
+
+    def move(self, item: Tensor, shared: Tensor) -> None:
+        """Add a step to the parameters."""
+        ...
+
+    def step_size(self, item: Tensor, shared: Tensor) -> float:
+        """Size of a step in units of the tolerance: below 1 it no longer matters."""
+        ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """When to stop and how to damp.
+
+    Attributes
+    ----------
+    max_passes
+        Evaluations of the objective at most.
+    damping
+        Starting ratio of the added diagonal to the curvature.
+    """
+
+    max_passes: int = 6
+    damping: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an optimisation ended: ``status`` is converged, improved, unchanged or failed."""
+
+    status: str
+    passes: int
+    start: float
+    end: float
+
+
+def maximise(problem: ArrowProblem, settings: Settings) -> Outcome:
+    """Climb until steps no longer matter; the true objective decides whether a step is kept."""
+    best = start = problem.evaluate()
+    if not torch.isfinite(torch.tensor(start)):
+        return Outcome("failed", 1, start, start)
+    damping, system = settings.damping, problem.system()
+    passes, status = 1, "unchanged"
+    while passes < settings.max_passes:
+        item, shared = system.damped(damping).solve()
+        if problem.step_size(item, shared) < 1:
+            return Outcome("converged", passes, start, best)
+        problem.move(item, shared)
+        value = problem.evaluate()
+        passes += 1
+        if value > best:
+            ratio = (value - best) / max(system.predicted_gain(item, shared), 1e-12)
+            best, status, system = value, "improved", problem.system()
+            damping *= 0.2 if ratio > 0.5 else 1.0
+        else:
+            problem.move(-item, -shared)
+            damping = max(damping, 1e-3) * 10
+    return Outcome(status, passes, start, best)

@@ -1,0 +1,57 @@
+"""Particle tables as WarpTools and RELION 4 exchange them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mlit.simulation.config import MicroscopeConfig
+from mlit.simulation.placement import Poses
+from mlit.simulation.series_plan import SeriesPlan
+
+FALSE_PICK_COLUMN = "mlitFalsePick"
+
+
+def start_table(plans: Sequence[SeriesPlan], microscope: MicroscopeConfig) -> dict[str, pd.DataFrame]:
+    """List the starting poses of all series, one after the other."""
+    rows = [_rows(plan, plan.start_poses, microscope.pixel_size_angstrom) for plan in plans]
+    return {"optics": _optics(microscope), "particles": pd.concat(rows, ignore_index=True)}
+
+
+def true_table(plans: Sequence[SeriesPlan], microscope: MicroscopeConfig) -> dict[str, pd.DataFrame]:
+    """List the same rows with true poses, and which of them hold no molecule."""
+    rows = [
+        _rows(plan, plan.true_poses, microscope.pixel_size_angstrom).assign(
+            **{FALSE_PICK_COLUMN: plan.true_poses.false_pick.int().numpy()}
+        )
+        for plan in plans
+    ]
+    return {"optics": _optics(microscope), "particles": pd.concat(rows, ignore_index=True)}
+
+
+def _optics(microscope: MicroscopeConfig) -> pd.DataFrame:
+    """One optics group for all."""
+    return pd.DataFrame(
+        {
+            "rlnOpticsGroup": [1],
+            "rlnOpticsGroupName": ["opticsGroup1"],
+            "rlnSphericalAberration": [float(microscope.cs_mm)],
+            "rlnVoltage": [float(microscope.voltage_kv)],
+            "rlnAmplitudeContrast": [float(microscope.amplitude_contrast)],
+            "rlnImagePixelSize": [float(microscope.pixel_size_angstrom)],
+            "rlnTomoTiltSeriesPixelSize": [float(microscope.pixel_size_angstrom)],
+        }
+    )
+
+
+def _rows(plan: SeriesPlan, poses: Poses, pixel_size_angstrom: float) -> pd.DataFrame:
+    """Coordinates in pixels from the volume corner, angles in degrees."""
+    position = poses.position_angstrom.numpy() / pixel_size_angstrom
+    angles = np.rad2deg(poses.euler_rad.numpy())
+    columns: dict[str, object] = {f"rlnCoordinate{axis}": position[:, i] for i, axis in enumerate("XYZ")}
+    columns |= {f"rlnAngle{name}": angles[:, i] for i, name in enumerate(("Rot", "Tilt", "Psi"))}
+    columns["rlnMicrographName"] = f"{plan.name}.tomostar"
+    columns["rlnTomoName"] = plan.name
+    columns["rlnRandomSubset"] = plan.half_set.numpy()
+    columns["rlnOpticsGroup"] = 1
+    return pd.DataFrame(columns)

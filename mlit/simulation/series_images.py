@@ -1,0 +1,144 @@
+"""The tilt images of a planned series."""
+
+import math
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlit.simulation.config import SimulationConfig
+from mlit.simulation.crowding import Crowd, CrowdView, fill_slab, make_crowd_shapes, view_crowd
+from mlit.simulation.exposure import beam_profile, count_electrons, electrons_per_pixel
+from mlit.simulation.image_formation import crowd_image, delocalisation_angstrom, particle_image
+from mlit.simulation.scattering import interaction_constant
+from mlit.simulation.series_plan import SeriesPlan
+from mlit.simulation.splat import PatchGrid
+from mlit.simulation.structure import Structure
+from mlit.simulation.transfer import TiltTransfer, transfer_of_tilt
+
+_CROWD_OVERLAP = 0.9
+_MAX_THREADS = 16
+
+
+def tilt_images(
+    config: SimulationConfig, plan: SeriesPlan, structure: Structure
+) -> Iterator[Float[Tensor, "y x"]]:
+    """Averages of all tilts in file order: electron counts, molecules dark.
+
+    Tilts are made side by side in threads, each by single-threaded operations: sums then run in one order,
+    and the images are the same to the last bit on any number of cores.
+    """
+    camera = _Camera.prepare(config, plan, structure)
+    with _single_threaded_operations(), ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as pool:
+        yield from pool.map(camera.image, range(plan.geometry.true.tilts))
+
+
+@contextmanager
+def _single_threaded_operations() -> Iterator[None]:
+    """Keep PyTorch from splitting single operations over threads; the former number comes back at the end."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True, eq=False)
+class _Camera:
+    """All that the images of one series need."""
+
+    config: SimulationConfig
+    plan: SeriesPlan
+    structure: Structure
+    xy_angstrom: Float[Tensor, "particle tilt 2"]
+    defocus_um: Float[Tensor, "particle tilt"]
+    rotation: Float[Tensor, "particle tilt 3 3"]
+    tilt_cosine: Float[Tensor, " tilt"]
+    crowd: "_CrowdRenderer"
+
+    @classmethod
+    def prepare(cls, config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> "_Camera":
+        """Place the molecules and the background in all tilts."""
+        geometry, poses = plan.geometry.true, plan.true_poses.molecules()
+        xy, defocus = geometry.project(poses.position_angstrom)
+        rotation = geometry.orient(poses.rotation(), poses.position_angstrom)
+        cosine = geometry.tilt_matrices()[:, 2, 2]
+        crowd = _CrowdRenderer.make(config, plan, structure)
+        return cls(config, plan, structure, xy, defocus, rotation, cosine, crowd)
+
+    def image(self, tilt: int) -> Float[Tensor, "y x"]:
+        """``N · beam · (1 − 2 σ c · s)``, or Poisson counts of that.
+
+        N electrons get through the ice; σ is the interaction constant, c the contrast factor, s the projected
+        potential after CTF and damage (weak-phase approximation).
+        """
+        microscope = self.config.microscope
+        phase = 2 * interaction_constant(microscope.voltage_kv) * microscope.contrast
+        defect = next((bad for bad in self.plan.bad_tilts if bad.tilt == tilt), None)
+        beam = beam_profile(defect, microscope.height, microscope.width)
+        electrons = electrons_per_pixel(self.config, float(self.tilt_cosine[tilt]))
+        expected = electrons * beam * (1 - phase * self._signal(tilt))
+        return count_electrons(expected, self.plan.seed + tilt) if microscope.noise else expected
+
+    def _signal(self, tilt: int) -> Float[Tensor, "y x"]:
+        """Projected potential of molecules and background in V Å, as the microscope transfers it."""
+        microscope = self.config.microscope
+        grid = PatchGrid(microscope.height, microscope.width, microscope.pixel_size_angstrom)
+        middle = float(self.plan.geometry.true.dose[tilt]) + self.config.tilts.dose_per_tilt / 2
+        transfer = transfer_of_tilt(self.plan.optics, tilt, middle)
+        xy, defocus = self.xy_angstrom[:, tilt], self.defocus_um[:, tilt]
+        molecules = particle_image(self.structure, self.rotation[:, tilt], xy, defocus, transfer, grid)
+        return molecules + self.crowd.image(tilt, transfer, grid)
+
+
+class _CrowdRenderer:
+    """Background of one series; an empty slab renders as nothing."""
+
+    def __init__(self, views: list[CrowdView], shape: Structure | None, margin_angstrom: float) -> None:
+        self._views = views
+        self._shape = shape
+        self._margin_angstrom = margin_angstrom
+
+    @classmethod
+    def make(cls, config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> "_CrowdRenderer":
+        """Fill the slab around the particles and find what every tilt sees of it."""
+        if config.sample.crowding == 0:
+            return cls([], None, 0.0)
+        crowd = _fill(config, plan, structure)
+        reach = delocalisation_angstrom(
+            plan.optics, config.microscope.defocus_um[1] + 0.2, config.microscope.pixel_size_angstrom
+        )
+        margin = reach + config.sample.crowd_diameter_angstrom / 2
+        return cls(view_crowd(crowd, plan.geometry.true, margin), crowd.shapes[0], margin)
+
+    def image(self, tilt: int, transfer: TiltTransfer, image: PatchGrid) -> Float[Tensor, "y x"]:
+        """V Å per pixel."""
+        if self._shape is None:
+            return torch.zeros(image.height, image.width)
+        return crowd_image(self._views[tilt], self._shape, transfer, image, self._margin_angstrom)
+
+
+def _fill(config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> Crowd:
+    """Slab wide enough to fill the field of view at the highest tilt."""
+    rng = np.random.default_rng(plan.seed)
+    geometry = plan.geometry.true
+    widening = 1 / math.cos(float(geometry.tilt_angle_rad.abs().max()))
+    side = float(geometry.image_size_angstrom.max()) * widening + config.sample.thickness_angstrom * 2
+    molecules = plan.true_poses.molecules().position_angstrom
+    diameter = config.sample.crowd_diameter_angstrom
+    return fill_slab(
+        make_crowd_shapes(diameter, rng),
+        config.sample.crowding,
+        np.array([side, side, max(config.sample.thickness_angstrom - diameter, 0.0)]),
+        (geometry.volume_size_angstrom / 2).numpy(),
+        molecules,
+        _CROWD_OVERLAP * (structure.diameter_angstrom + diameter) / 2,
+        rng,
+    )

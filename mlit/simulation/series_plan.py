@@ -1,0 +1,126 @@
+"""Everything that is drawn at random about one series, before any image is made."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from mlit.optics.ctf import Optics
+from mlit.simulation.config import MicroscopeConfig, SimulationConfig
+from mlit.simulation.deformations import GeometryPair, draw_geometry
+from mlit.simulation.exposure import BadTilt, draw_bad_tilts
+from mlit.simulation.placement import Poses, draw_poses, picked_poses
+from mlit.simulation.structure import Structure
+from mlit.simulation.tilt_scheme import TiltScheme, dose_symmetric_scheme
+
+_DEPTH_MARGIN_ANGSTROM = 400.0
+_SHIFT_DEVIATIONS = 2.0
+
+
+@dataclass(frozen=True)
+class SeriesPlan:
+    """One series: truth, starting metadata, and the seed of its images.
+
+    Attributes
+    ----------
+    name
+        Series name.
+    scheme
+        Tilts and doses.
+    geometry
+        True and starting geometry.
+    optics
+        CTF parameters besides defocus; the same in truth and start.
+    true_poses, start_poses
+        Particle rows; false picks come last.
+    half_set
+        1 or 2 for each row.
+    bad_tilts
+        Spoilt tilts.
+    seed
+        Of the background and of the electron counts.
+    """
+
+    name: str
+    scheme: TiltScheme
+    geometry: GeometryPair
+    optics: Optics
+    true_poses: Poses
+    start_poses: Poses
+    half_set: Int[Tensor, " particle"]
+    bad_tilts: tuple[BadTilt, ...]
+    seed: int
+
+    @property
+    def bad_tilt_indices(self) -> tuple[int, ...]:
+        """Indices of spoilt tilts in file order."""
+        return tuple(defect.tilt for defect in self.bad_tilts)
+
+    def image_name(self, tilt: int) -> str:
+        """File name stem of a tilt's movie and average."""
+        return f"{self.name}_{self.scheme.number[tilt]:02d}"
+
+
+def volume_pixels(config: SimulationConfig) -> tuple[int, int, int]:
+    """Tomogram size (x, y, z) in pixels: the field of view, and the ice with a margin, all even."""
+    microscope = config.microscope
+    depth = (config.sample.thickness_angstrom + _DEPTH_MARGIN_ANGSTROM) / microscope.pixel_size_angstrom
+    return microscope.width, microscope.height, 2 * math.ceil(depth / 2)
+
+
+def plan_series(
+    config: SimulationConfig, number: int, structure: Structure, rng: np.random.Generator
+) -> SeriesPlan:
+    """Draw one series; ``number`` counts from 0 and picks the entries of per-series lists."""
+    scheme = dose_symmetric_scheme(config.tilts, number, rng)
+    volume = np.array(volume_pixels(config)) * config.microscope.pixel_size_angstrom
+    size = torch.as_tensor(volume, dtype=torch.float64)
+    geometry = draw_geometry(scheme, config.deformation, config.microscope, size, rng)
+    true_poses = _true_poses(config, structure, volume, rng)
+    rows = len(true_poses.false_pick)
+    return SeriesPlan(
+        name=f"{config.prefix}_{number + 1:02d}",
+        scheme=scheme,
+        geometry=geometry,
+        optics=_draw_optics(config.microscope, len(scheme.angle_deg), rng),
+        true_poses=true_poses,
+        start_poses=picked_poses(true_poses, config.picks, rng),
+        half_set=torch.as_tensor(rng.permutation(np.arange(rows) % 2) + 1),
+        bad_tilts=draw_bad_tilts(config.defects.bad_tilts, len(scheme.angle_deg), rng),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def _draw_optics(microscope: MicroscopeConfig, tilts: int, rng: np.random.Generator) -> Optics:
+    """Astigmatism of one direction and a constant phase shift for all tilts of a series."""
+    ones = torch.ones(tilts, dtype=torch.float64)
+    return Optics(
+        voltage_kv=microscope.voltage_kv,
+        cs_mm=microscope.cs_mm,
+        amplitude_contrast=microscope.amplitude_contrast,
+        astigmatism_um=ones * microscope.astigmatism_um,
+        astigmatism_angle_rad=ones * float(rng.uniform(0, np.pi)),
+        phase_shift_rad=ones * (np.pi * microscope.phase_shift_pi),
+    )
+
+
+def _true_poses(
+    config: SimulationConfig, structure: Structure, volume_angstrom: np.ndarray, rng: np.random.Generator
+) -> Poses:
+    """Molecules wholly inside the ice and, at zero tilt, inside the field of view."""
+    diameter = structure.diameter_angstrom
+    field = volume_angstrom[:2] - diameter - 2 * _SHIFT_DEVIATIONS * config.deformation.offset_angstrom
+    extent = np.array([*field, config.sample.thickness_angstrom - diameter])
+    distance = config.sample.min_distance_angstrom
+    false_picks = round(config.picks.false_fraction * config.sample.particles)
+    return draw_poses(
+        config.sample.particles,
+        false_picks,
+        extent,
+        diameter if distance is None else distance,
+        volume_angstrom / 2,
+        rng,
+    )

@@ -1,0 +1,97 @@
+"""A planned series as Warp's tilt-series XML and tomostar."""
+
+import numpy as np
+import torch
+
+from mlit.geometry.series_geometry import SeriesGeometry
+from mlit.io.warp.tilt_series_xml import TiltSeriesXml
+from mlit.io.warp.tomostar import Tomostar
+from mlit.project.xml_geometry import xml_with_geometry
+from mlit.simulation.config import MicroscopeConfig
+from mlit.simulation.series_plan import SeriesPlan
+
+
+def true_xml(plan: SeriesPlan, microscope: MicroscopeConfig) -> TiltSeriesXml:
+    """Metadata that describe the series exactly; spoilt tilts are not used."""
+    return _series_xml(plan, plan.geometry.true, microscope, unused=plan.bad_tilt_indices)
+
+
+def start_xml(plan: SeriesPlan, microscope: MicroscopeConfig, bad_tilts_marked: bool) -> TiltSeriesXml:
+    """Metadata as a preprocessing run would leave them."""
+    unused = plan.bad_tilt_indices if bad_tilts_marked else ()
+    return _series_xml(plan, plan.geometry.start, microscope, unused=unused)
+
+
+def tomostar(plan: SeriesPlan) -> Tomostar:
+    """List of the tilt movies."""
+    return Tomostar(
+        movie_names=_movie_names(plan),
+        angle_deg=plan.scheme.angle_deg.astype(np.float64),
+        dose=plan.scheme.dose.astype(np.float64),
+        axis_angle_deg=torch.rad2deg(plan.geometry.start.axis_angle_rad).numpy(),
+    )
+
+
+def _movie_names(plan: SeriesPlan) -> tuple[str, ...]:
+    return tuple(
+        f"../warp_frameseries/{plan.image_name(tilt)}.tif" for tilt in range(len(plan.scheme.number))
+    )
+
+
+def _series_xml(
+    plan: SeriesPlan, geometry: SeriesGeometry, microscope: MicroscopeConfig, unused: tuple[int, ...]
+) -> TiltSeriesXml:
+    """Neutral file of the series, then the geometry in the file's units and grids."""
+    lists = {
+        "Angles": plan.scheme.angle_deg,
+        "Dose": geometry.dose.numpy(),
+        "UseTilt": [tilt not in unused for tilt in range(geometry.tilts)],
+        "AxisAngle": torch.rad2deg(geometry.axis_angle_rad).numpy(),
+        "AxisOffsetX": np.zeros(geometry.tilts),
+        "AxisOffsetY": np.zeros(geometry.tilts),
+        "MoviePath": _movie_names(plan),
+        "FOVFraction": np.ones(geometry.tilts),
+    }
+    attributes = {
+        "AreAnglesInverted": geometry.depth_inverted,
+        "VolumeDimensionsAngstrom": geometry.volume_size_angstrom.numpy(),
+        "ImageDimensionsAngstrom": geometry.image_size_angstrom.numpy(),
+    }
+    neutral = TiltSeriesXml.new(plan.name, lists, attributes, _ctf_params(plan, geometry, microscope))
+    return xml_with_geometry(neutral.with_grids(_neutral_grids() | _astigmatism_grids(plan)), geometry)
+
+
+def _ctf_params(
+    plan: SeriesPlan, geometry: SeriesGeometry, microscope: MicroscopeConfig
+) -> dict[str, object]:
+    """Return the scalars of the CTF element; the grids override them tilt by tilt."""
+    optics = plan.optics
+    return {
+        "PixelSize": microscope.pixel_size_angstrom,
+        "Cs": optics.cs_mm,
+        "Cc": 2.7,
+        "Voltage": optics.voltage_kv,
+        "Defocus": float(geometry.defocus_um.mean()),
+        "DefocusDelta": float(optics.astigmatism_um[0]),
+        "DefocusAngle": float(torch.rad2deg(optics.astigmatism_angle_rad[0])),
+        "Amplitude": optics.amplitude_contrast,
+        "PhaseShift": float(optics.phase_shift_rad[0] / np.pi),
+    }
+
+
+def _astigmatism_grids(plan: SeriesPlan) -> dict[str, np.ndarray]:
+    """Return what the CTF has besides defocus, tilt by tilt."""
+    optics = plan.optics
+    per_tilt = {
+        "GridCTFDefocusDelta": optics.astigmatism_um,
+        "GridCTFDefocusAngle": torch.rad2deg(optics.astigmatism_angle_rad),
+        "GridCTFPhase": optics.phase_shift_rad / np.pi,
+    }
+    return {name: values.numpy().reshape(-1, 1, 1) for name, values in per_tilt.items()}
+
+
+def _neutral_grids() -> dict[str, np.ndarray]:
+    """Single zero nodes for every grid that a deformation may fill, as Warp writes them."""
+    grids = {f"Grid{kind}{axis}": np.zeros((1, 1, 1)) for kind in ("Movement", "Angle") for axis in "XYZ"}
+    del grids["GridMovementZ"]
+    return grids | {f"GridVolumeWarp{axis}": np.zeros((1, 1, 1, 1)) for axis in "XYZ"}

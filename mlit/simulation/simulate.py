@@ -1,0 +1,169 @@
+"""Make a tilt-series project with known truth."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from mlit.errors import InputError
+from mlit.io.atomic import atomic_write
+from mlit.io.mrc import write_mrc
+from mlit.io.star import write_star
+from mlit.io.warp.settings import WarpSettings, write_settings
+from mlit.io.warp.tomostar import write_tomostar
+from mlit.simulation.config import SimulationConfig, StructureConfig
+from mlit.simulation.globular import generate_globular
+from mlit.simulation.particle_star import start_table, true_table
+from mlit.simulation.series_images import tilt_images
+from mlit.simulation.series_plan import SeriesPlan, plan_series, volume_pixels
+from mlit.simulation.series_xml import start_xml, tomostar, true_xml
+from mlit.simulation.structure import Structure
+from mlit.simulation.structure_file import load_structure
+from mlit.simulation.true_map import map_size, true_density
+from mlit.simulation.truth_files import TRUTH_FOLDER, truth_table
+
+SETTINGS_NAME = "warp_tiltseries.settings"
+
+
+def _silent(_message: str) -> None:
+    """Report to nobody."""
+
+
+def simulate(config: SimulationConfig, output: Path, report: Callable[[str], None] = _silent) -> Path:
+    """Simulate a project in WarpTools' layout with its truth beside it.
+
+    Written are ``warp_tiltseries.settings`` (last: it marks a complete project), ``tomostar/``,
+    ``warp_tiltseries/*.xml``, ``warp_frameseries/average/*.mrc``, ``particles.star`` and ``truth/`` (see
+    :mod:`mlit.simulation.truth_files`). The same config gives the same bytes.
+
+    Parameters
+    ----------
+    config
+        What to simulate.
+    output
+        Project folder; made if missing.
+    report
+        Called with a line of text now and then.
+
+    Returns
+    -------
+    settings
+        Path of the project's settings file.
+
+    Raises
+    ------
+    InputError
+        If the folder already holds a project, or the config cannot be met.
+    """
+    settings_path = output / SETTINGS_NAME
+    if settings_path.exists():
+        raise InputError(f"{settings_path}: there is a project already; choose another output or remove it")
+    structure_rng, *series_rngs = _generators(config)
+    structure = make_structure(config.structure, structure_rng)
+    plans = [plan_series(config, number, structure, rng) for number, rng in enumerate(series_rngs)]
+    _write_truth(config, plans, structure, output / TRUTH_FOLDER)
+    for plan in plans:
+        _write_series(config, plan, structure, output, report)
+    write_star(output / "particles.star", start_table(plans, config.microscope))
+    write_settings(settings_path, _settings(config, settings_path))
+    return settings_path
+
+
+def make_structure(config: StructureConfig, rng: np.random.Generator) -> Structure:
+    """Load or invent the molecule."""
+    if config.path is not None:
+        return load_structure(Path(config.path), config.symmetry)
+    return generate_globular(
+        config.diameter_angstrom, config.symmetry, config.bead_spacing_angstrom, rng, config.fill
+    )
+
+
+def _generators(config: SimulationConfig) -> list[np.random.Generator]:
+    """Independent random streams: one for the molecule, one for each series."""
+    own = config.seed if config.structure.seed is None else config.structure.seed
+    series = np.random.SeedSequence(config.seed).spawn(config.series)
+    return [np.random.default_rng([own, 0]), *(np.random.default_rng(seed) for seed in series)]
+
+
+def _write_series(
+    config: SimulationConfig,
+    plan: SeriesPlan,
+    structure: Structure,
+    output: Path,
+    report: Callable[[str], None],
+) -> None:
+    """Images and starting metadata of one series."""
+    started = time.perf_counter()
+    pixel_size = config.microscope.pixel_size_angstrom
+    dtype = np.float16 if config.microscope.float16 else np.float32
+    for tilt, image in enumerate(tilt_images(config, plan, structure)):
+        path = output / "warp_frameseries" / "average" / f"{plan.image_name(tilt)}.mrc"
+        write_mrc(path, image.numpy().astype(dtype), pixel_size)
+    start_xml(plan, config.microscope, config.defects.marked).write(
+        output / "warp_tiltseries" / f"{plan.name}.xml"
+    )
+    write_tomostar(output / "tomostar" / f"{plan.name}.tomostar", tomostar(plan))
+    seconds = time.perf_counter() - started
+    report(f"{plan.name}: {len(plan.scheme.number)} tilts, {len(plan.half_set)} picks, {seconds:.1f} s")
+
+
+def _settings(config: SimulationConfig, path: Path) -> WarpSettings:
+    """Describe the project; tomogram size in pixels."""
+    x, y, z = volume_pixels(config)
+    return WarpSettings(
+        path=path,
+        data_folder=path.parent / "tomostar",
+        processing_folder=path.parent / "warp_tiltseries",
+        extension="*.tomostar",
+        pixel_size_angstrom=config.microscope.pixel_size_angstrom,
+        bin_times=0.0,
+        tomogram_size_px=(x, y, z),
+        voltage_kv=config.microscope.voltage_kv,
+        cs_mm=config.microscope.cs_mm,
+        amplitude_contrast=config.microscope.amplitude_contrast,
+    )
+
+
+def _write_truth(
+    config: SimulationConfig, plans: Sequence[SeriesPlan], structure: Structure, folder: Path
+) -> None:
+    """Everything that a result is judged by."""
+    pixel_size = config.microscope.pixel_size_angstrom
+    for plan in plans:
+        true_xml(plan, config.microscope).write(folder / "warp" / f"{plan.name}.xml")
+    write_star(folder / "particles.star", true_table(plans, config.microscope))
+    density = true_density(structure, map_size(structure, pixel_size), pixel_size)
+    write_mrc(folder / "map.mrc", density.numpy(), pixel_size)
+    with atomic_write(folder / "structure.npz") as partial:
+        structure.save(partial)
+    with atomic_write(folder / "meta.json") as partial:
+        partial.write_text(json.dumps(_meta(config, plans, structure), indent=1) + "\n", encoding="utf-8")
+    with atomic_write(folder / "README.md") as partial:
+        partial.write_text(truth_table(), encoding="utf-8")
+
+
+def _meta(config: SimulationConfig, plans: Sequence[SeriesPlan], structure: Structure) -> dict[str, object]:
+    """Config and counts."""
+    return {
+        "config": asdict(config),
+        "structure": {
+            "atoms": structure.atoms,
+            "diameter_angstrom": structure.diameter_angstrom,
+            "symmetry": structure.symmetry,
+        },
+        "series": {plan.name: _series_meta(plan) for plan in plans},
+    }
+
+
+def _series_meta(plan: SeriesPlan) -> dict[str, object]:
+    """Count what one series has, and what went wrong with it."""
+    return {
+        "tilts": len(plan.scheme.number),
+        "particles": int((~plan.true_poses.false_pick).sum()),
+        "false_picks": int(plan.true_poses.false_pick.sum()),
+        "bad_tilts": [{"tilt": defect.tilt, "kind": defect.kind} for defect in plan.bad_tilts],
+        "missing_tilts": plan.scheme.missing.tolist(),
+    }
