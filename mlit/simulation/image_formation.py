@@ -29,7 +29,7 @@ def delocalisation_angstrom(optics: Optics, defocus_um: float, pixel_size_angstr
 def patch_size(structure: Structure, optics: Optics, defocus_um: float, pixel_size_angstrom: float) -> int:
     """Even patch size in pixels within which the molecule's delocalised image does not wrap around."""
     reach = structure.diameter_angstrom / 2 + delocalisation_angstrom(optics, defocus_um, pixel_size_angstrom)
-    return fast_even_size(2 * reach / pixel_size_angstrom + 8)
+    return fast_even_size(2 * reach / pixel_size_angstrom + 16)
 
 
 def particle_image(

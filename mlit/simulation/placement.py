@@ -11,7 +11,7 @@ from mlit.errors import InputError
 from mlit.geometry.rotations import euler_from_matrix, matrix_from_euler, matrix_from_rotvec
 from mlit.simulation.config import PicksConfig
 
-_TRIALS_PER_PARTICLE = 2000
+_MOST_REFUSALS = 5000
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,16 @@ def place_without_overlap(
         When the box is too small for that many.
     """
     placed = np.empty((count, 3))
-    done = 0
-    if min(extent_angstrom) >= 0:
-        for trial in rng.uniform(-0.5, 0.5, (_TRIALS_PER_PARTICLE * count, 3)) * extent_angstrom:
-            if ((placed[:done] - trial) ** 2).sum(-1).min(initial=np.inf) < min_distance_angstrom**2:
-                continue
+    done, refused = 0, 0 if min(extent_angstrom) >= 0 else _MOST_REFUSALS
+    while done < count and refused < _MOST_REFUSALS:
+        trial = rng.uniform(-0.5, 0.5, 3) * extent_angstrom
+        if ((placed[:done] - trial) ** 2).sum(-1).min(initial=np.inf) < min_distance_angstrom**2:
+            refused += 1
+        else:
             placed[done] = trial
-            done += 1
-            if done == count:
-                return placed
+            done, refused = done + 1, 0
+    if done == count:
+        return placed
     raise InputError(
         f"simulation.sample.particles: only {done} of {count} molecules fit; "
         "lower particles or min_distance_angstrom, or enlarge the image or thickness_angstrom"

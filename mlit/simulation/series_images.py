@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,23 +30,12 @@ def tilt_images(
 ) -> Iterator[Float[Tensor, "y x"]]:
     """Averages of all tilts in file order: electron counts, molecules dark.
 
-    Tilts are made side by side in threads, each by single-threaded operations: sums then run in one order,
-    and the images are the same to the last bit on any number of cores.
+    Tilts are made side by side in threads; the result does not depend on their number where the caller keeps
+    single operations on one thread (see :mod:`mlit.simulation.threads`).
     """
     camera = _Camera.prepare(config, plan, structure)
-    with _single_threaded_operations(), ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as pool:
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as pool:
         yield from pool.map(camera.image, range(plan.geometry.true.tilts))
-
-
-@contextmanager
-def _single_threaded_operations() -> Iterator[None]:
-    """Keep PyTorch from splitting single operations over threads; the former number comes back at the end."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from mlit.simulation.series_plan import SeriesPlan, plan_series, volume_pixels
 from mlit.simulation.series_xml import start_xml, tomostar, true_xml
 from mlit.simulation.structure import Structure
 from mlit.simulation.structure_file import load_structure
+from mlit.simulation.threads import single_threaded_operations
 from mlit.simulation.true_map import map_size, true_density
 from mlit.simulation.truth_files import TRUTH_FOLDER, truth_table
 
@@ -62,11 +63,12 @@ def simulate(config: SimulationConfig, output: Path, report: Callable[[str], Non
     if settings_path.exists():
         raise InputError(f"{settings_path}: there is a project already; choose another output or remove it")
     structure_rng, *series_rngs = _generators(config)
-    structure = make_structure(config.structure, structure_rng)
-    plans = [plan_series(config, number, structure, rng) for number, rng in enumerate(series_rngs)]
-    _write_truth(config, plans, structure, output / TRUTH_FOLDER)
-    for plan in plans:
-        _write_series(config, plan, structure, output, report)
+    with single_threaded_operations():
+        structure = make_structure(config.structure, structure_rng)
+        plans = [plan_series(config, number, structure, rng) for number, rng in enumerate(series_rngs)]
+        _write_truth(config, plans, structure, output / TRUTH_FOLDER)
+        for plan in plans:
+            _write_series(config, plan, structure, output, report)
     write_star(output / "particles.star", start_table(plans, config.microscope))
     write_settings(settings_path, _settings(config, settings_path))
     return settings_path

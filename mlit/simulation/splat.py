@@ -104,10 +104,7 @@ def project_structure(
 def splat_points(
     points: Points, rows: int, grid: PatchGrid, kernel: SplatKernel
 ) -> Complex[Tensor, "row y xhalf"]:
-    """Fourier transforms of sets of weighted points, divided by the area of a pixel.
-
-    The Nyquist row and column are zero: a real grid cannot hold their phase.
-    """
+    """Fourier transforms of sets of weighted points, divided by the area of a pixel."""
     spectrum = _low_frequencies(torch.fft.rfft2(_spread(points, rows, grid, kernel)), grid)
     correction = (kernel.correction(grid.height)[:, None] * kernel.correction(grid.width)).float()
     return spectrum * (correction[:, : grid.width // 2 + 1] / grid.pixel_size_angstrom**2)
@@ -133,15 +130,16 @@ def _spread(
 
 
 def _low_frequencies(
-    fine: Complex[Tensor, "particle yfine xfinehalf"], grid: PatchGrid
-) -> Complex[Tensor, "particle y xhalf"]:
-    """Cut the fine spectrum down to the grid's band and clear the Nyquist row and column."""
-    half_y, half_x = grid.height // 2, grid.width // 2
-    rows = torch.cat([fine[:, :half_y, : half_x + 1], fine[:, -half_y:, : half_x + 1]], dim=1)
-    keep = torch.ones(grid.height, half_x + 1)
-    keep[half_y] = 0
-    keep[:, half_x] = 0
-    return rows * keep
+    fine: Complex[Tensor, "row yfine xfinehalf"], grid: PatchGrid
+) -> Complex[Tensor, "row y xhalf"]:
+    """Cut the fine spectrum down to the grid's band; the Nyquist row is the mean of both ends of the band.
+
+    The Nyquist column needs no such care: the inverse transform takes its Hermitian part.
+    """
+    half = grid.height // 2
+    band = fine[:, :, : grid.width // 2 + 1]
+    nyquist = (band[:, half : half + 1] + band[:, -half, None]) / 2
+    return torch.cat([band[:, :half], nyquist, band[:, 1 - half :]], dim=1)
 
 
 def fast_even_size(least: float) -> int:

@@ -55,7 +55,9 @@ def _spread(
     return total.reshape(fine, fine, fine)
 
 
-def _low_frequencies(fine: Complex[Tensor, "z y xhalf"], size: int) -> Complex[Tensor, "z y xhalf"]:
+def _low_frequencies(
+    fine: Complex[Tensor, "zfine yfine xfinehalf"], size: int
+) -> Complex[Tensor, "z y xhalf"]:
     """Cut the fine spectrum down to the output's band."""
     half = size // 2
     keep = torch.cat([torch.arange(half), torch.arange(-half, 0) + len(fine)])
