@@ -13,8 +13,8 @@ from mlit.geometry.series_geometry import SeriesGeometry
 class Defocus(Block):
     """Error of the defocus of each tilt.
 
-    The prior is anchored to the defocus at the start of the run: re-centred on every round, defocus walks away
-    while the half-map FSC still rises.
+    The prior is anchored to the defocus at the start of the run: re-centred on every round, defocus walks
+    away while the half-map FSC still rises.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from mlit.geometry.spline import natural_spline_weights
 class ImageWarp(Block):
     """Shift of the image content as a function of the position in the image, on a grid of splines per tilt.
 
-    The constant part of the field is the alignment error of the whole tilt, the rest its local deformation; both
-    have a prior width of their own, and the local part is smooth over the field.
+    The constant part of the field is the alignment error of the whole tilt, the rest its local deformation;
+    both have a prior width of their own, and the local part is smooth over the field.
 
     Parameters
     ----------
@@ -45,7 +45,9 @@ class ImageWarp(Block):
         columns, rows = grid
         tilts, nodes = geometry.tilts, rows * columns
         groups = torch.arange(tilts * nodes * 2).reshape(tilts, nodes, 2).transpose(1, 2).reshape(-1, nodes)
-        covariance = smooth_covariance((rows, columns), smoothness, shift_prior_angstrom / warp_prior_angstrom)
+        covariance = smooth_covariance(
+            (rows, columns), smoothness, shift_prior_angstrom / warp_prior_angstrom
+        )
         super().__init__(
             tilts * nodes * 2,
             per_tilt_columns(tilts, nodes * 2),
@@ -74,7 +76,7 @@ def resample_grid(
         old = out.shape[axis]
         if old == count:
             continue
-        position = torch.linspace(0, 1, count, dtype=nodes.dtype) if count > 1 else nodes.new_tensor([0.5])
-        weights = natural_spline_weights(old, position)
-        out = torch.tensordot(weights, out, dims=([1], [axis])).movedim(0, axis)
+        fractions = [i / (count - 1) for i in range(count)] if count > 1 else [0.5]
+        weights = natural_spline_weights(old, nodes.new_tensor(fractions))
+        out = torch.tensordot(weights, out.movedim(axis, 0), dims=1).movedim(0, axis)
     return out.contiguous()

@@ -1,8 +1,8 @@
 """The coordinates in which one image of one particle sees any deformation whatever.
 
-The likelihood knows six numbers for a particle in a tilt: the shift of its projection (x, y in Å), a rotation in the
-frame of the image (x, y, z in radians, applied from the left) and its defocus (µm). Every hyperparameter acts
-through them.
+The likelihood knows six numbers for a particle in a tilt: the shift of its projection (x, y in Å), a rotation
+in the frame of the image (x, y, z in radians, applied from the left) and its defocus (µm). Every
+hyperparameter acts through them.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,12 @@ def local_tangent(view: View, tangent: View) -> Float[Tensor, "particle tilt 6"]
     """
     spin = tangent.rotation @ view.rotation.transpose(-1, -2)
     omega = torch.stack(
-        [spin[..., 2, 1] - spin[..., 1, 2], spin[..., 0, 2] - spin[..., 2, 0], spin[..., 1, 0] - spin[..., 0, 1]], -1
+        [
+            spin[..., 2, 1] - spin[..., 1, 2],
+            spin[..., 0, 2] - spin[..., 2, 0],
+            spin[..., 1, 0] - spin[..., 0, 1],
+        ],
+        -1,
     )
     return torch.cat([tangent.xy_angstrom, omega / 2, tangent.defocus_um[..., None]], -1)
 

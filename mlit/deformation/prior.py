@@ -24,16 +24,16 @@ class GaussianPrior:
 
     @classmethod
     def independent(cls, count: int) -> "GaussianPrior":
-        """Unit variance for each of ``count`` parameters."""
+        """Make a prior of unit variance for each of ``count`` parameters."""
         return cls(torch.arange(count)[:, None], torch.eye(1, dtype=torch.float64))
 
     @classmethod
     def correlated(cls, groups: Int[Tensor, "group member"], covariance: Tensor) -> "GaussianPrior":
-        """Groups with a given covariance."""
+        """Make a prior of groups with a given covariance."""
         return cls(groups, torch.linalg.inv(covariance.double()))
 
     def gradient(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, " parameter"]:
-        """Derivative of :meth:`penalty`."""
+        """Return the derivative of :meth:`penalty`."""
         return torch.zeros_like(raw).index_put((self.groups,), raw[self.groups] @ self.precision)
 
     def penalty(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, ""]:

@@ -51,8 +51,8 @@ class ReferenceTable:
         Parameters
         ----------
         maps
-            Real maps with the particle's centre at index ``n // 2``. Transforms are integrals over volume in Å³, so
-            they do not depend on the sampling.
+            Real maps with the particle's centre at index ``n // 2``. Transforms are integrals over volume in
+            Å³, so they do not depend on the sampling.
         pixel_size_angstrom
             Voxel size.
         gradient
@@ -69,7 +69,9 @@ class ReferenceTable:
             _store(rows[i, :, 0:2], single, size)
             if gradient:
                 for channel, weight in enumerate((axis, axis[:, None], axis[:, None, None])):
-                    _store(rows[i, :, 2 + 2 * channel : 4 + 2 * channel], single * weight, size, -2j * torch.pi)
+                    _store(
+                        rows[i, :, 2 + 2 * channel : 4 + 2 * channel], single * weight, size, -2j * torch.pi
+                    )
         return cls(rows.reshape(-1, channels), size, size * pixel_size_angstrom)
 
 

@@ -31,7 +31,7 @@ class Corners:
 
 
 def half_grid_voxels(size: int) -> int:
-    """Number of voxels of a half-space grid."""
+    """Count the voxels of a half-space grid."""
     return size * size * (size // 2 + 1)
 
 
@@ -91,7 +91,10 @@ def gridding_profile(size: int, device: torch.device | str = "cpu") -> Float[Ten
 def divide_gridding(
     volume: Float[Tensor, "... z y x"], padded_size: int | None = None
 ) -> Float[Tensor, "... z y x"]:
-    """Divide out the fall-off of trilinear interpolation on a grid of ``padded_size`` (default: the volume's)."""
+    """Divide out the fall-off of trilinear interpolation.
+
+    ``padded_size`` is the side of the grid that is interpolated; by default the volume's own.
+    """
     size = volume.shape[-1]
     padded = padded_size or size
     profile = gridding_profile(padded, volume.device)[(padded - size) // 2 : (padded + size) // 2]

@@ -14,8 +14,8 @@ def noise_power(
 ) -> Float[Tensor, "tilt bin"]:
     """Radial power spectrum of each tilt, averaged over boxes centred on the particles.
 
-    White noise of variance one has power one in every bin. The signal of the particles is part of the estimate;
-    in images of cells it is a few per cent of the power.
+    White noise of variance one has power one in every bin. The signal of the particles is part of the
+    estimate; in images of cells it is a few per cent of the power.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def interpolate_power(
 
 
 def _smooth(power: Float[Tensor, "tilt bin"]) -> Float[Tensor, "tilt bin"]:
-    """Running mean over three bins of the logarithm; a floor guards filtered images with empty bands."""
+    """Average the logarithm over three bins; a floor guards filtered images with empty bands."""
     floor = 1e-3 * power.median(1, keepdim=True).values.clamp(min=1e-6)
     log = power.maximum(floor).log()
     padded = torch.cat([log[:, :1], log, log[:, -1:]], 1)

@@ -1,7 +1,7 @@
 """Particle images of one tilt series, reduced to what the likelihood needs.
 
-For a reference that is zero outside a tight box, the Gaussian log-likelihood of a particle image in a box large
-enough to hold all that defocus delocalises is, up to a constant,
+For a reference that is zero outside a tight box, the Gaussian log-likelihood of a particle image in a box
+large enough to hold all that defocus delocalises is, up to a constant,
 
     Re<P, C> - 1/2 <P, W P>,    C = crop(CTF X / noise),   W = crop(CTF^2 / noise),
 
@@ -11,7 +11,6 @@ quadrature (CTF with its phase advanced by 90 degrees), from which C follows at 
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
@@ -27,9 +26,11 @@ class ParticleImages:
     pixels
         The Fourier pixels kept, shared by all images.
     data
-        C, in units such that ``sum(Re(conj(P) C)) * 2`` over ``pixels`` is the cross term of the log-likelihood.
+        C, in units such that ``sum(Re(conj(P) C)) * 2`` over ``pixels`` is the cross term of the
+        log-likelihood.
     quadrature
-        The same with -cos instead of -sin of the aberration phase; of zero tilts where defocus is not refined.
+        The same with -cos instead of -sin of the aberration phase; of zero tilts where defocus is not
+        refined.
     power, power_cos, power_sin
         crop(E), crop(E cos 2 gamma) and crop(E sin 2 gamma) at the mean defocus of each tilt, where E is the
         envelope squared over noise power; ``W = (power - power_cos) / 2``.

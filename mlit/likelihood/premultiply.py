@@ -41,8 +41,8 @@ def boxes_for(
 ) -> Boxes:
     """Box sizes that keep all signal up to a resolution.
 
-    Detail of spacing d is displaced by ``wavelength * defocus / d``; the large box holds the tight one and this
-    distance on either side.
+    Detail of spacing d is displaced by ``wavelength * defocus / d``; the large box holds the tight one and
+    this distance on either side.
     """
     reach = electron_wavelength_angstrom(voltage_kv) * abs(max_defocus_um) * 1e4 / resolution_angstrom
     tight = even_fast_size(tight_angstrom / pixel_size_angstrom)

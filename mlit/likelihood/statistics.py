@@ -7,8 +7,8 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from mlit.fourier.slices import ReferenceTable, slices
 from mlit.deformation.local_coordinates import View
+from mlit.fourier.slices import ReferenceTable, slices
 from mlit.likelihood.particle_images import ParticleImages
 
 # Images in one chunk times pixels: keeps the temporaries of a pass inside the caches of a CPU core.
@@ -20,8 +20,8 @@ GPU_POINTS_PER_CHUNK = 1 << 24
 class LocalStatistics:
     """What the images say about a view, to second order, for any amplitude of the reference.
 
-    With the reference scaled by a in a tilt, the log-likelihood of an image is ``a cross - a² power / 2``, its
-    gradient ``a cross_slope - a² power_slope`` and its Gauss-Newton curvature ``a² curvature``.
+    With the reference scaled by a in a tilt, the log-likelihood of an image is ``a cross - a² power / 2``,
+    its gradient ``a cross_slope - a² power_slope`` and its Gauss-Newton curvature ``a² curvature``.
 
     Attributes
     ----------
@@ -54,14 +54,21 @@ class LocalStatistics:
 
 
 @dataclass(frozen=True)
+class _ByDefocus:
+    """Derivatives by defocus: of the data, of the power, and the square of the CTF's over noise."""
+
+    data_slope: Complex[Tensor, "image pixel"]
+    power_slope: Float[Tensor, "image pixel"]
+    power_curvature: Float[Tensor, "image pixel"]
+
+
+@dataclass(frozen=True)
 class _Chunk:
     """A few images at the view in question, phases and defocus already brought up to date."""
 
     data: Complex[Tensor, "image pixel"]
     power: Float[Tensor, "image pixel"]
-    data_slope: Complex[Tensor, "image pixel"] | None = None
-    power_slope: Float[Tensor, "image pixel"] | None = None
-    power_curvature: Float[Tensor, "image pixel"] | None = None
+    by_defocus: _ByDefocus | None = None
 
 
 def local_statistics(
@@ -115,13 +122,12 @@ def _bring_up_to_date(images: ParticleImages, view: View, particle: Tensor, tilt
     cos_d, sin_d = torch.cos(moved), torch.sin(moved)
     quadrature = images.quadrature[particle, tilt] * turn
     odd = images.power_cos[tilt] * sin + images.power_sin[tilt] * cos
-    return _Chunk(
-        data * cos_d + quadrature * sin_d,
-        power,
+    by_defocus = _ByDefocus(
         images.slope * (quadrature * cos_d - data * sin_d),
         images.slope * odd,
         images.slope.square() * (images.power[tilt] + even) / 2,
     )
+    return _Chunk(data * cos_d + quadrature * sin_d, power, by_defocus)
 
 
 def _second_order(
@@ -138,13 +144,13 @@ def _second_order(
     cross_slope = F.pad(cross[:, 1:], (0, 1))
     power_slope = F.pad(gram[:, 0, 1:], (0, 1))
     curvature = F.pad(gram[:, 1:, 1:], (0, 1, 0, 1))
-    if chunk.data_slope is not None:
-        model = columns[:, 0]
-        mixed = (flat @ (model * chunk.power_slope[..., None]).flatten(1)[..., None]).squeeze(-1) / 2
-        cross_slope[:, 5] = (model.flatten(1) * _flat(chunk.data_slope)).sum(1)
+    if chunk.by_defocus is not None:
+        model, change = columns[:, 0], chunk.by_defocus
+        mixed = (flat @ (model * change.power_slope[..., None]).flatten(1)[..., None]).squeeze(-1) / 2
+        cross_slope[:, 5] = (model.flatten(1) * _flat(change.data_slope)).sum(1)
         power_slope[:, 5] = mixed[:, 0]
         curvature[:, 5, :5] = curvature[:, :5, 5] = mixed[:, 1:]
-        curvature[:, 5, 5] = (model.square().sum(-1) * chunk.power_curvature).sum(1)
+        curvature[:, 5, 5] = (model.square().sum(-1) * change.power_curvature).sum(1)
     rows = torch.cat([cross[:, :1], gram[:, 0, :1], cross_slope, power_slope, curvature.flatten(1)], 1)
     return rows.double() * (2 / images.pixels.area_square_angstrom)
 
@@ -158,7 +164,7 @@ def _model_and_derivatives(
     rotation: Float[Tensor, "image 3 3"],
     frequency: Float[Tensor, "pixel 2"],
 ) -> Float[Tensor, "image column pixel part"]:
-    """The slice and its derivatives by shift (x, y) and by rotation in the image frame (x, y, z).
+    """Compute the slice and its derivatives by shift (x, y) and by rotation in the image frame (x, y, z).
 
     A rotation by omega from the left turns V(Rᵀk) into V(Rᵀ(k - omega x k)).
     """

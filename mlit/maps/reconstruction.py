@@ -5,11 +5,11 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from mlit.deformation.local_coordinates import View
 from mlit.fourier.centred import centred_irfft3
 from mlit.fourier.insertion import FourierSums, insert
 from mlit.fourier.shells import shell_index, shell_mean
 from mlit.fourier.trilinear import corners, divide_gridding
-from mlit.deformation.local_coordinates import View
 from mlit.likelihood.particle_images import ParticleImages
 
 POINTS_PER_CHUNK = 1 << 20

@@ -1,7 +1,7 @@
 """Linear systems in the shape of an arrow: one small block for each item, one dense block they all touch.
 
-These are the normal equations of bundle adjustment. The items are eliminated (Schur complement), the dense block is
-solved, and the items follow by back-substitution.
+These are the normal equations of bundle adjustment. The items are eliminated (Schur complement), the dense
+block is solved, and the items follow by back-substitution.
 """
 
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ class ArrowProblem(Protocol):
     """What the solver needs of an objective to be maximised."""
 
     def evaluate(self) -> float:
-        """Objective at the present parameters; the pass that computes it may keep what :meth:`system` needs."""
+        """Objective at the present parameters; may keep what :meth:`system` needs."""
         ...
 
     def system(self) -> ArrowSystem:
