@@ -10,7 +10,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from mlit.fourier.pixels import FourierPixels
-from mlit.fourier.trilinear import corners, half_grid_voxels, rotated_coordinates
+from mlit.fourier.trilinear import corners, half_grid_voxels, reach_in_voxels, rotated_coordinates
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,18 @@ class FourierSums:
 
     @classmethod
     def zeros(
-        cls, groups: int, length_angstrom: float, resolution_angstrom: float, device: torch.device | str = "cpu"
+        cls,
+        groups: int,
+        box: int,
+        pixel_size_angstrom: float,
+        resolution_angstrom: float,
+        device: torch.device | str = "cpu",
     ) -> "FourierSums":
-        """Empty sums for maps of a given side, with as many voxels as a resolution needs."""
-        size = 2 * math.ceil(length_angstrom / resolution_angstrom + 1)
+        """Empty sums for maps with the side of ``box`` pixels, sampled no finer than a resolution needs."""
+        length = box * pixel_size_angstrom
+        size = min(box, 2 * math.ceil(length / resolution_angstrom + 1))
         rows = torch.zeros(groups, half_grid_voxels(size), 3, device=device)
-        return cls(rows, size, length_angstrom / size, resolution_angstrom)
+        return cls(rows, size, length / size, resolution_angstrom)
 
     @property
     def length_angstrom(self) -> float:
@@ -51,7 +57,7 @@ class FourierSums:
     @property
     def last_shell(self) -> int:
         """Outermost shell that is fully covered by what was inserted."""
-        return min(int(self.length_angstrom / self.resolution_angstrom) - 1, self.size // 2)
+        return int(min(self.length_angstrom / self.resolution_angstrom, self.size / 2 - 1)) - 1
 
 
 def insert(
@@ -62,8 +68,15 @@ def insert(
     weight: Float[Tensor, "image pixel"],
     pixels: FourierPixels,
 ) -> None:
-    """Add images and their weights at ``Rᵀ k`` to one group of the sums, in place."""
-    x, y, z = rotated_coordinates(rotation, pixels.frequency * sums.length_angstrom)
+    """Add images and their weights at ``Rᵀ k`` to one group of the sums, in place.
+
+    Pixels whose interpolation kernel would leave the grid are left out.
+    """
+    plane = pixels.frequency * sums.length_angstrom
+    if pixels.highest_frequency * sums.length_angstrom >= reach_in_voxels(sums.size):
+        kept = plane.norm(dim=-1) < reach_in_voxels(sums.size)
+        plane, data, weight = plane[kept], data[:, kept], weight[:, kept]
+    x, y, z = rotated_coordinates(rotation, plane)
     around = corners(x, y, z, sums.size)
     imaginary = torch.where(around.mate, -1.0, 1.0) * data.imag.reshape(-1)
     values = torch.stack([data.real.reshape(-1), imaginary, weight.reshape(-1)], -1)
@@ -78,8 +91,8 @@ def scatter_rows(
 ) -> None:
     """``target[index[p, c]] += weight[p, c] * values[p]``, in place.
 
-    On a CPU the sum is the product of a transposed sparse matrix with the values, which SciPy does an order of
-    magnitude faster than PyTorch's scatter operations.
+    On a CPU the sum is the product of a transposed sparse matrix with the values, which SciPy does an order
+    of magnitude faster than PyTorch's scatter operations.
     """
     if target.device.type != "cpu":
         for corner in range(8):

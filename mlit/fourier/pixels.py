@@ -1,6 +1,7 @@
 """The Fourier pixels of a square box that carry information up to a resolution."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -50,6 +51,11 @@ class FourierPixels:
         index = index[order]
         frequency = torch.stack([kx.flatten()[index], ky.flatten()[index]], -1) / (box * pixel_size_angstrom)
         return cls(box, pixel_size_angstrom, index.to(device), frequency.float().to(device))
+
+    @cached_property
+    def highest_frequency(self) -> float:
+        """Largest spatial frequency among the pixels in 1/Å."""
+        return float(self.radius.max()) if self.count else 0.0
 
     @property
     def count(self) -> int:

@@ -8,7 +8,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mlit.fourier.pixels import FourierPixels
-from mlit.fourier.trilinear import corners, divide_gridding, half_grid_voxels, rotated_coordinates
+from mlit.fourier.trilinear import (
+    corners,
+    divide_gridding,
+    half_grid_voxels,
+    reach_in_voxels,
+    rotated_coordinates,
+)
 
 
 @dataclass(frozen=True)
@@ -93,15 +99,20 @@ def slices(
 ) -> Float[Tensor, "image pixel channel"]:
     """Central slices ``V(Rᵀ k)`` of the references, real and imaginary parts (and derivatives) as channels.
 
-    Differentiable in ``rotation`` (of the interpolated function).
+    Differentiable in ``rotation`` (of the interpolated function). Zero at pixels beyond the Nyquist frequency of
+    the references, and in the last voxel before it.
     """
-    x, y, z = rotated_coordinates(rotation, pixels.frequency * table.length_angstrom)
+    reach = reach_in_voxels(table.size) / table.length_angstrom
+    beyond = pixels.radius[:, None] >= reach if pixels.highest_frequency >= reach else None
+    frequency = pixels.frequency if beyond is None else pixels.frequency.masked_fill(beyond, 0.0)
+    x, y, z = rotated_coordinates(rotation, frequency * table.length_angstrom)
     voxels = half_grid_voxels(table.size)
     offset = (map_index.to(torch.int32) * voxels)[:, None]
     around = corners(x, y, z, table.size, offset)
     values = F.embedding_bag(around.index, table.rows, per_sample_weights=around.weight, mode="sum")
     values = values * _friedel_signs(values.shape[1], values)[around.mate.long()]
-    return values.reshape(*x.shape, -1)
+    values = values.reshape(*x.shape, -1)
+    return values if beyond is None else values.masked_fill(beyond, 0.0)
 
 
 def _friedel_signs(channels: int, like: Tensor) -> Float[Tensor, "2 channel"]:

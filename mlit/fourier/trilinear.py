@@ -78,6 +78,11 @@ def corners(x: Tensor, y: Tensor, z: Tensor, size: int, offset: Tensor | int = 0
     return Corners(index, (wz * wy * wx).reshape(-1, 8), mate.reshape(-1))
 
 
+def reach_in_voxels(size: int) -> float:
+    """Largest distance from the origin at which all eight corners of a point lie on the grid."""
+    return (size / 2 - 1) * (1 - 1e-5)  # less than the rounding of rotated single-precision coordinates
+
+
 def gridding_profile(size: int, device: torch.device | str = "cpu") -> Float[Tensor, " size"]:
     """Real-space fall-off along one axis caused by linear interpolation in Fourier space.
 
@@ -97,5 +102,6 @@ def divide_gridding(
     """
     size = volume.shape[-1]
     padded = padded_size or size
-    profile = gridding_profile(padded, volume.device)[(padded - size) // 2 : (padded + size) // 2]
+    low = padded // 2 - size // 2
+    profile = gridding_profile(padded, volume.device)[low : low + size]
     return volume / (profile[:, None, None] * profile[None, :, None] * profile[None, None, :])
