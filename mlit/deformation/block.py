@@ -11,9 +11,9 @@ from mlit.geometry.series_geometry import SeriesGeometry
 class Block(nn.Module):
     """A group of hyperparameters of one tilt series: raw values, a prior, and what they do to the geometry.
 
-    Raw values are deviations from the starting metadata in units of the prior's width, so that zero is the start
-    and one is a typical size. A new block gives its :meth:`deform`; gradients and curvatures follow by automatic
-    differentiation.
+    Raw values are deviations from the starting metadata in units of the prior's width, so that zero is the
+    start and one is a typical size. A new block gives its :meth:`deform`; gradients and curvatures follow by
+    automatic differentiation.
 
     Parameters
     ----------
@@ -21,7 +21,8 @@ class Block(nn.Module):
         Number of parameters.
     columns
         The parameters that act on each tilt. Parameters in one column of this table, over all tilts, are
-        differentiated at the same time, so a tilt must depend on no other parameter of that column than its own.
+        differentiated at the same time, so a tilt must depend on no other parameter of that column than its
+        own.
     prior
         Prior of the raw values.
     """

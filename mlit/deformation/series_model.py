@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mlit.deformation.block import Block
+from mlit.deformation.local_coordinates import View, local_tangent
 from mlit.deformation.poses import Poses
 from mlit.geometry.series_geometry import SeriesGeometry
-from mlit.deformation.local_coordinates import View, local_tangent
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,37 @@ class SeriesModel(nn.Module):
 
     @property
     def block_list(self) -> list[Block]:
-        """The blocks in the order of their columns."""
+        """All blocks."""
         return list(self.blocks.values())  # type: ignore[arg-type]
 
     @property
+    def active_blocks(self) -> list[Block]:
+        """Blocks that are being refined, in the order of their columns; the others keep their values."""
+        return [block for block in self.block_list if block.raw.requires_grad]
+
+    def activate(self, names: Sequence[str]) -> None:
+        """Refine the named blocks (``poses`` for the particles) and hold the others."""
+        self.poses.raw.requires_grad_("poses" in names)
+        for block in self.block_list:
+            block.raw.requires_grad_(block.name in names)
+
+    @property
     def hyper(self) -> Float[Tensor, " hyper"]:
-        """All hyperparameters in one vector."""
-        if not self.blocks:
-            return self.poses.raw.new_zeros(0)
-        return torch.cat([block.raw for block in self.block_list])
+        """The hyperparameters being refined, in one vector."""
+        active = [block.raw for block in self.active_blocks]
+        return torch.cat(active) if active else self.poses.raw.new_zeros(0)
+
+    def split(self, hyper: Float[Tensor, " hyper"]) -> list[tuple[Block, Tensor]]:
+        """The active blocks with their parts of a vector."""
+        active = self.active_blocks
+        return list(zip(active, hyper.split([block.raw.numel() for block in active]), strict=True))
 
     def geometry_at(self, hyper: Float[Tensor, " hyper"]) -> SeriesGeometry:
         """Geometry for given hyperparameters."""
+        given = {block.name: raw for block, raw in self.split(hyper)}
         geometry = self.start
-        for block, raw in zip(self.block_list, hyper.split([b.raw.numel() for b in self.block_list]), strict=True):
-            geometry = block.deform(geometry, raw)
+        for block in self.block_list:
+            geometry = block.deform(geometry, given.get(block.name, block.raw.detach()))
         return geometry
 
     def geometry(self) -> SeriesGeometry:
@@ -75,14 +91,14 @@ class SeriesModel(nn.Module):
         return self.geometry_at(self.hyper.detach())
 
     def view_at(self, poses: Float[Tensor, "particle 6"], hyper: Float[Tensor, " hyper"]) -> View:
-        """Views of all particles for given raw values; differentiable."""
+        """Return the views of all particles for given raw values; differentiable."""
         geometry = self.geometry_at(hyper)
         position, rotation = self.poses.at(poses)
         projection = geometry.project(position)
         return View(projection.xy_angstrom, geometry.orient(rotation, position), projection.defocus_um)
 
     def forward(self) -> View:
-        """Views of all particles for the present parameters."""
+        """Return the views of all particles for the present parameters."""
         return self.view_at(self.poses.raw, self.hyper)
 
     def penalty(self) -> Float[Tensor, ""]:
@@ -94,11 +110,11 @@ class SeriesModel(nn.Module):
 
     @torch.no_grad()
     def jacobians(self, chunk: int = 16) -> Jacobians:
-        """Derivatives of the local coordinates of all images, by forward-mode automatic differentiation.
+        """Differentiate the local coordinates of all images, by forward-mode automatic differentiation.
 
-        Every parameter acts on few images: all particles are differentiated at once by their own parameters, and
-        all tilts at once by theirs, so the number of sweeps is the number of parameters of one particle plus
-        those of one tilt.
+        Every parameter acts on few images: all particles are differentiated at once by their own parameters,
+        and all tilts at once by theirs, so the number of sweeps is the number of parameters of one particle
+        plus those of one tilt.
         """
         poses, hyper = self.poses.raw.detach(), self.hyper.detach()
         view = self.view_at(poses, hyper)
@@ -114,6 +130,8 @@ class SeriesModel(nn.Module):
 
         pose_seeds = torch.eye(6, dtype=poses.dtype)[:, None, :].expand(6, len(poses), 6)
         by_pose = torch.vmap(sweep, in_dims=(0, None), chunk_size=chunk)(pose_seeds, torch.zeros_like(hyper))
+        if not self.poses.raw.requires_grad:
+            by_pose = torch.zeros_like(by_pose)
         if len(seeds):
             by_hyper = torch.vmap(sweep, in_dims=(None, 0), chunk_size=chunk)(torch.zeros_like(poses), seeds)
         else:
@@ -123,7 +141,7 @@ class SeriesModel(nn.Module):
     def _seeds(self, hyper: Tensor) -> tuple[Float[Tensor, "column hyper"], Int[Tensor, "tilt column"]]:
         """One direction for each column of the blocks, and the parameters that it stands for in each tilt."""
         parts, offset = [], 0
-        for block in self.block_list:
+        for block in self.active_blocks:
             parts.append(block.columns + offset)
             offset += block.raw.numel()
         columns = torch.cat(parts, 1) if parts else torch.zeros(self.start.tilts, 0, dtype=torch.long)

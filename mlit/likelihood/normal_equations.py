@@ -28,7 +28,9 @@ def assemble(
     rows = columns[:, :, None].expand(-1, -1, width)
     shared.index_put_((rows, rows.transpose(1, 2)), per_tilt, accumulate=True)
     shared_gradient = by_pose.new_zeros(hyper_count)
-    shared_gradient.index_add_(0, columns.flatten(), torch.einsum("ptic,pti->tc", by_hyper, gradient).flatten())
+    shared_gradient.index_add_(
+        0, columns.flatten(), torch.einsum("ptic,pti->tc", by_hyper, gradient).flatten()
+    )
     return ArrowSystem(item, coupling, shared, item_gradient, shared_gradient)
 
 
@@ -37,7 +39,7 @@ def with_prior(system: ArrowSystem, model: SeriesModel) -> ArrowSystem:
     item = system.item + torch.eye(6, dtype=system.item.dtype, device=system.item.device)
     item_gradient = system.item_gradient - model.poses.raw.detach()
     shared, parts, offset = system.shared.clone(), [], 0
-    for block in model.block_list:
+    for block in model.active_blocks:
         block.prior.add_precision(shared, offset)
         parts.append(block.prior.gradient(block.raw.detach()))
         offset += block.raw.numel()

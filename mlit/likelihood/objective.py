@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlit.deformation.local_coordinates import local_cotangent
 from mlit.deformation.series_model import Jacobians, SeriesModel
@@ -65,6 +65,10 @@ class SeriesObjective:
         self._statistics: LocalStatistics | None = None
         self._jacobians: Jacobians | None = None
 
+    def parameters(self) -> list[nn.Parameter]:
+        """All parameters that take part."""
+        return [p for p in self.model.parameters() if p.requires_grad]
+
     def _fit_amplitude(self, statistics: LocalStatistics) -> Float[Tensor, " tilt"]:
         weight = self.amplitude_width**-2
         cross, power = statistics.cross.sum(0), statistics.power.sum(0)
@@ -101,9 +105,7 @@ class SeriesObjective:
     def move(self, item: Float[Tensor, "particle 6"], shared: Float[Tensor, " hyper"]) -> None:
         """Add a step to the parameters."""
         self.model.poses.raw += item
-        for block, part in zip(
-            self.model.block_list, shared.split([b.raw.numel() for b in self.model.block_list]), strict=True
-        ):
+        for block, part in self.model.split(shared):
             block.raw += part
 
     def step_size(self, item: Float[Tensor, "particle 6"], shared: Float[Tensor, " hyper"]) -> float:
@@ -117,7 +119,7 @@ class SeriesObjective:
         return float(max(shift, rms[2:5].norm() / limits.rotation_rad, rms[5] / limits.defocus_um))
 
     def loss(self) -> Float[Tensor, ""]:
-        """Negative log-posterior for first-order optimisers: gradients flow through the geometry by autograd."""
+        """Negative log-posterior for first-order optimisers; gradients flow through the geometry."""
         statistics, value = self._pass()
         view = self.model()
         with torch.no_grad():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mlit.fourier.resize import resize_spectrum
 from mlit.likelihood.noise import interpolate_power
-from mlit.optics.dose import critical_exposure_envelope
+from mlit.optics.dose import bfactor_envelope, critical_exposure_envelope
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,38 @@ class TiltImages:
         Noise power, see :func:`mlit.likelihood.noise.noise_power`.
     dose
         Exposure before each tilt, e/Å².
+    bfactor_angstrom2
+        B-factor of the power of each tilt, where one was fitted; takes the place of the exposure.
     """
 
     pixels: Float[Tensor, "tilt y x"]
     pixel_size_angstrom: float
     noise: Float[Tensor, "tilt bin"]
     dose: Float[Tensor, " tilt"]
+    bfactor_angstrom2: Float[Tensor, " tilt"] | None = None
 
     def envelope(self, frequency: Float[Tensor, "*grid"]) -> Float[Tensor, "tilt *grid"]:
         """Amplitude of the signal that radiation damage leaves at frequencies in 1/Å."""
-        dose = self.dose.float().reshape(-1, *[1] * frequency.dim())
+        axes = [1] * frequency.dim()
+        if self.bfactor_angstrom2 is not None:
+            return bfactor_envelope(frequency[None], self.bfactor_angstrom2.float().reshape(-1, *axes) / 2)
+        dose = self.dose.float().reshape(-1, *axes)
         return critical_exposure_envelope(frequency[None], dose)
+
+    def to(self, device: torch.device) -> "TiltImages":
+        """Copy on a device."""
+        bfactor = None if self.bfactor_angstrom2 is None else self.bfactor_angstrom2.to(device)
+        return TiltImages(
+            self.pixels.to(device), self.pixel_size_angstrom, self.noise.to(device), self.dose.to(device), bfactor
+        )
+
+    def tilt(self, index: int) -> "TiltImages":
+        """One tilt alone."""
+        one = slice(index, index + 1)
+        bfactor = None if self.bfactor_angstrom2 is None else self.bfactor_angstrom2[one]
+        return TiltImages(
+            self.pixels[one], self.pixel_size_angstrom, self.noise[one], self.dose[one], bfactor
+        )
 
     def noise_density(self, frequency: Float[Tensor, "*grid"]) -> Float[Tensor, "tilt *grid"]:
         """Noise power density (Å²) at frequencies in 1/Å."""
@@ -91,8 +112,8 @@ def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:
     frequency = torch.hypot(ky, kx)
     out = []
     for tilt in range(len(images.pixels)):
-        one = TiltImages(images.pixels[tilt : tilt + 1], pixel, images.noise[tilt : tilt + 1], images.dose[tilt, None])
-        spectrum = torch.fft.rfft2(one.pixels[0], s=(side, side))
+        spectrum = torch.fft.rfft2(images.pixels[tilt], s=(side, side))
+        one = images.tilt(tilt)
         spectrum = spectrum * (one.envelope(frequency) / one.noise_density(frequency))[0]
         spectrum = resize_spectrum(spectrum, side, coarse, 2)
         out.append(torch.fft.irfft2(spectrum, s=(coarse, coarse)) * (coarse / side) ** 2)

@@ -1,0 +1,30 @@
+"""Blocks by the name that configs call them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlit.deformation.block import Block
+from mlit.deformation.defocus import Defocus
+from mlit.deformation.image_warp import ImageWarp
+from mlit.deformation.stage_angles import StageAngles
+from mlit.geometry.series_geometry import SeriesGeometry
+
+BLOCKS: dict[str, type[Block]] = {block.name: block for block in (ImageWarp, StageAngles, Defocus)}
+
+
+def make_blocks(geometry: SeriesGeometry, options: Mapping[str, Mapping[str, Any]]) -> list[Block]:
+    """Make the enabled blocks for a series.
+
+    Parameters
+    ----------
+    geometry
+        Starting geometry.
+    options
+        For each block its arguments, and ``enabled``.
+    """
+    made = []
+    for name, block in BLOCKS.items():
+        arguments = dict(options.get(name, {"enabled": False}))
+        if arguments.pop("enabled"):
+            made.append(block(geometry, **arguments))
+    return made

@@ -1,0 +1,172 @@
+"""References for the next round: half maps, their resolution, and one map for every group of particles.
+
+A particle is compared with a map of its own half set from which its own group of particles was left out: it
+never sees its own noise. The map is the posterior mean of the density given the images, with the signal power
+from the correlation of the half maps, inside a mask. Below a stated limit both halves contribute to both
+references, which keeps their frames together; above it they never meet.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlit.fourier.insertion import FourierSums
+from mlit.fourier.resize import crop_or_pad
+from mlit.fourier.shells import frequency_radius, shell_mean
+from mlit.fourier.slices import ReferenceTable
+from mlit.maps.filters import cosine_step
+from mlit.maps.fsc import FscCurves, fsc_curves, last_significant_shell, smooth_fsc
+from mlit.maps.mask import MaskResult, soft_mask
+from mlit.maps.reconstruction import combine, density, divide
+
+LEAST_CORRELATION = 1e-3  # bounds the signal-to-noise ratio where the curve says nothing
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """How references are made.
+
+    Attributes
+    ----------
+    diameter_angstrom
+        Diameter of the molecule.
+    shared_resolution_angstrom
+        Both halves share their data below this resolution; 0 keeps them apart throughout.
+    tight_box
+        Side of the reference's box over the diameter.
+    """
+
+    diameter_angstrom: float
+    shared_resolution_angstrom: float = 40.0
+    tight_box: float = 1.15
+
+
+@dataclass(frozen=True)
+class HalfMaps:
+    """Half maps and what they say about each other.
+
+    Attributes
+    ----------
+    first, second
+        Unfiltered half maps.
+    pixel_size_angstrom
+        Voxel size.
+    mask
+        Soft mask of the molecule.
+    curves
+        Fourier shell correlations.
+    significant_resolution_angstrom
+        Finest shell up to which the halves agree beyond chance.
+    """
+
+    first: Float[Tensor, "z y x"]
+    second: Float[Tensor, "z y x"]
+    pixel_size_angstrom: float
+    mask: MaskResult
+    curves: FscCurves
+    significant_resolution_angstrom: float
+
+    @classmethod
+    def judge(
+        cls,
+        first: Float[Tensor, "z y x"],
+        second: Float[Tensor, "z y x"],
+        pixel_size_angstrom: float,
+        mask: MaskResult,
+        seed: int,
+    ) -> "HalfMaps":
+        """Correlate two half maps inside a mask."""
+        curves = fsc_curves(first, second, mask.mask, pixel_size_angstrom, seed=seed)
+        last = max(1, last_significant_shell(curves.corrected, mask.volume_fraction))
+        return cls(
+            first, second, pixel_size_angstrom, mask, curves, 1 / float(curves.frequency_per_angstrom[last])
+        )
+
+    @property
+    def signal(self) -> Float[Tensor, " shell"]:
+        """Smoothed correlation, kept away from 0 and 1, and next to nothing beyond the significant shells."""
+        frequency = self.curves.frequency_per_angstrom
+        smooth = smooth_fsc(self.curves.corrected).clamp(LEAST_CORRELATION, 1 - 1e-4)
+        kept = frequency.to(smooth.device) <= 1.0001 / self.significant_resolution_angstrom
+        return torch.where(kept, smooth, torch.full_like(smooth, LEAST_CORRELATION))
+
+
+def half_maps(
+    sums: FourierSums,
+    operators: Float[Tensor, "operator 3 3"],
+    settings: ReferenceSettings,
+    mask: Float[Tensor, "z y x"] | None = None,
+    expected_resolution_angstrom: float = 20.0,
+    seed: int = 0,
+) -> HalfMaps:
+    """Half maps from sums whose first half of groups holds half set 1 and the rest half set 2.
+
+    Parameters
+    ----------
+    sums
+        Sums of all images.
+    operators
+        Rotations of the point group.
+    settings
+        How references are made.
+    mask
+        Mask at the size of the sums; made from the map where it is None.
+    expected_resolution_angstrom
+        For the smoothness of an automatic mask.
+    seed
+        For the phase randomisation.
+    """
+    folds = sums.rows.shape[0] // 2
+    first = density(sums, list(range(folds)), operators)
+    second = density(sums, list(range(folds, 2 * folds)), operators)
+    if mask is None:
+        average = (first + second) / 2
+        result = soft_mask(
+            average, sums.pixel_size_angstrom, settings.diameter_angstrom, expected_resolution_angstrom
+        )
+    else:
+        result = MaskResult(mask, "density", float(mask.mean()))
+    return HalfMaps.judge(first, second, sums.pixel_size_angstrom, result, seed)
+
+
+def reference_maps(
+    sums: FourierSums,
+    halves: HalfMaps,
+    operators: Float[Tensor, "operator 3 3"],
+    settings: ReferenceSettings,
+) -> Float[Tensor, "group z y x"]:
+    """One masked posterior-mean map for each group of particles, made without that group, in the tight box."""
+    groups = sums.rows.shape[0]
+    folds = groups // 2
+    size = 2 * round(settings.tight_box * settings.diameter_angstrom / sums.pixel_size_angstrom / 2)
+    signal = halves.signal
+    share = _shared(sums, settings.shared_resolution_angstrom)
+    totals = [combine(sums, list(range(h * folds, (h + 1) * folds)), operators) for h in (0, 1)]
+    maps = []
+    for group in range(groups):
+        half = group // folds
+        data, weight = totals[half]
+        prior = shell_mean(weight, sums.size) * (1 - signal) / signal
+        if folds > 1:
+            own_data, own_weight = combine(sums, [group], operators)
+            data, weight = data - own_data, weight - own_weight
+        other_data, other_weight = totals[1 - half]
+        volume = divide(data + share * other_data, weight + share * other_weight, sums, prior)
+        maps.append(crop_or_pad(volume * halves.mask.mask, min(size, sums.size), 3))
+    return torch.stack(maps)
+
+
+def reference_table(maps: Float[Tensor, "group z y x"], pixel_size_angstrom: float) -> ReferenceTable:
+    """Transforms of the references, ready for slicing."""
+    return ReferenceTable.from_maps(maps, pixel_size_angstrom)
+
+
+def _shared(sums: FourierSums, resolution_angstrom: float) -> Float[Tensor, "kz ky kx"]:
+    """Weight of the other half: one at low frequency, zero from the limit on."""
+    frequency = frequency_radius(sums.size, 3, sums.rows.device) / sums.length_angstrom
+    if resolution_angstrom <= 0:
+        return torch.zeros_like(frequency)
+    limit = 1 / resolution_angstrom
+    return cosine_step(frequency, 0.9 * limit, 0.2 * limit)

@@ -1,0 +1,127 @@
+"""Callbacks of a run: checkpoint, progress in the log, table of metrics."""
+
+import csv
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback, Checkpoint
+
+from mlit.io.atomic import atomic_write
+from mlit.training.data import SeriesBatch
+from mlit.training.module import RefinementModule
+
+LOG = logging.getLogger("mlit")
+
+
+class EpochCheckpoint(Checkpoint):
+    """Saves the state after every iteration that another one follows.
+
+    The last iteration is not saved: a run interrupted while it writes its results repeats their making, for which
+    the ledger holds all fits.
+
+    Parameters
+    ----------
+    path
+        File of the checkpoint.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Save."""
+        assert trainer.max_epochs is not None
+        if trainer.current_epoch + 1 < trainer.max_epochs:
+            trainer.save_checkpoint(self.path)
+
+
+class ProgressLog(Callback):
+    """One line a series and one an iteration, readable in a terminal and in a log file."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.done = 0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Say what comes."""
+        module = _refinement(pl_module)
+        resolution = module.fit_resolution_angstrom
+        if resolution is None:
+            LOG.info("reconstructing %d series from the starting metadata", len(module.names))
+        else:
+            blocks = ", ".join(module.schedule.iterations[trainer.current_epoch - 1].blocks)
+            last = module.schedule.epochs - 1
+            LOG.info("iteration %d of %d: %s to %.1f Å", trainer.current_epoch, last, blocks, resolution)
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: SeriesBatch,
+        batch_idx: int,
+    ) -> None:
+        """Say how a series went and what is left."""
+        module = _refinement(pl_module)
+        self.done += 1
+        status = module.statuses[batch.name]
+        if status.passes:
+            left = (time.monotonic() - self.started) / self.done * (
+                len(module.names) * (module.schedule.epochs - trainer.current_epoch) - batch_idx - 1
+            )
+            gain = status.log_likelihood_end - status.log_likelihood_start
+            LOG.info(
+                "  %s %s: log-likelihood +%.1f in %d passes; about %.0f s left",
+                batch.name, status.status, gain, status.passes, left,
+            )
+
+
+class EpochReport(Checkpoint):
+    """Says what every iteration reached, and writes the table of metrics; runs after the maps are made.
+
+    Parameters
+    ----------
+    path
+        ``metrics.csv``.
+    """
+
+    FIELDS = (
+        "iteration", "series", "status", "passes", "log_likelihood_start", "log_likelihood_end",
+        "fit_resolution_angstrom", "fsc_0.143_angstrom", "significant_resolution_angstrom",
+    )
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Log and write."""
+        module = _refinement(pl_module)
+        assert module.halves is not None
+        resolution = module.halves.curves.resolution_angstrom(0.143)
+        significant = module.halves.significant_resolution_angstrom
+        LOG.info("  half maps: FSC 0.143 at %.2f Å, agreement to %.2f Å", resolution, significant)
+        rows = [row for row in self._rows() if int(row["iteration"]) < trainer.current_epoch]
+        for name, status in module.statuses.items():
+            values = (
+                trainer.current_epoch, name, status.status, status.passes, status.log_likelihood_start,
+                status.log_likelihood_end, status.resolution_angstrom, resolution, significant,
+            )
+            rows.append(dict(zip(self.FIELDS, values, strict=True)))
+        with atomic_write(self.path) as path, open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.FIELDS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        if not self.path.is_file():
+            return []
+        with open(self.path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+
+def _refinement(module: lightning.LightningModule) -> RefinementModule:
+    assert isinstance(module, RefinementModule)
+    return module

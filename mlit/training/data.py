@@ -1,0 +1,102 @@
+"""Tilt series as batches: one series is one batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightning
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mlit.errors import InputError
+from mlit.likelihood.noise import noise_power
+from mlit.likelihood.tilt_images import TiltImages, even_fast_size, normalise
+from mlit.project.images import load_tilt_images
+from mlit.project.project import Project, SeriesInput
+
+
+@dataclass(frozen=True)
+class SeriesBatch:
+    """Images of one series, or why there are none.
+
+    Attributes
+    ----------
+    name
+        Name of the series.
+    images
+        Normalised tilt images; None where they cannot be used.
+    failure
+        Reason in one line; None where all is well.
+    """
+
+    name: str
+    images: TiltImages | None
+    failure: str | None = None
+
+    def to(self, device: torch.device) -> "SeriesBatch":
+        """Copy on a device."""
+        return self if self.images is None else SeriesBatch(self.name, self.images.to(device), self.failure)
+
+
+class TiltSeriesDataset(Dataset):
+    """Normalised images of every series, read when asked for and kept in memory while there is room.
+
+    Parameters
+    ----------
+    project
+        The project.
+    series
+        Series to serve.
+    diameter_angstrom
+        Diameter of the molecule: sets the boxes in which noise is measured.
+    cache_bytes
+        Memory for images that are kept between iterations.
+    """
+
+    def __init__(
+        self, project: Project, series: Sequence[SeriesInput], diameter_angstrom: float, cache_bytes: int
+    ) -> None:
+        self.project, self.series = project, list(series)
+        self.diameter_angstrom = diameter_angstrom
+        self.room = cache_bytes
+        self.cache: dict[int, SeriesBatch] = {}
+
+    def __len__(self) -> int:
+        """Number of series."""
+        return len(self.series)
+
+    def __getitem__(self, index: int) -> SeriesBatch:
+        """Read, check and normalise one series; a fault of its files is returned, not raised."""
+        if index in self.cache:
+            return self.cache[index]
+        series = self.series[index]
+        try:
+            batch = SeriesBatch(series.name, self._images(series))
+        except InputError as error:
+            return SeriesBatch(series.name, None, str(error))
+        assert batch.images is not None
+        size = batch.images.pixels.nbytes
+        if size <= self.room:
+            self.room -= size
+            self.cache[index] = batch
+        return batch
+
+    def _images(self, series: SeriesInput) -> TiltImages:
+        pixel = series.pixel_size_angstrom
+        pixels = normalise(load_tilt_images(series))
+        position = torch.from_numpy(self.project.particles.position_angstrom[series.particle_index.numpy(), 0])
+        xy = series.geometry.project(position).xy_angstrom / pixel
+        noise = noise_power(pixels, xy.float(), even_fast_size(1.5 * self.diameter_angstrom / pixel))
+        bfactor = series.tilt_bfactor_angstrom2
+        return TiltImages(pixels, pixel, noise, series.geometry.dose.float(), bfactor)
+
+
+class TiltSeriesDataModule(lightning.LightningDataModule):
+    """Serves the series of a project one by one, in the order of their names."""
+
+    def __init__(self, project: Project, diameter_angstrom: float, cache_bytes: int = 2 << 30) -> None:
+        super().__init__()
+        self.dataset = TiltSeriesDataset(project, project.series, diameter_angstrom, cache_bytes)
+
+    def train_dataloader(self) -> DataLoader:
+        """One series a batch; no worker processes, since the images of a series are large and kept."""
+        return DataLoader(self.dataset, batch_size=None, shuffle=False, num_workers=0)

@@ -1,0 +1,249 @@
+"""The refinement as a LightningModule."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from mlit.deformation.series_model import SeriesModel
+from mlit.errors import InputError
+from mlit.fourier.insertion import FourierSums
+from mlit.fourier.resize import resample_map
+from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.tilt_images import TiltImages
+from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps, reference_table
+from mlit.optim.solvers import Solver
+from mlit.training.data import SeriesBatch
+from mlit.training.ledger import SeriesLedger
+from mlit.training.schedule import Schedule
+from mlit.training.series_step import SeriesContext, add_to_maps, fit, relative_amplitude
+
+LOG = logging.getLogger("mlit")
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """Maps of the run.
+
+    Attributes
+    ----------
+    references
+        How references are made.
+    box
+        Side of the maps in pixels.
+    pixel_size_angstrom
+        Their pixel size.
+    folds
+        Groups of particles in each half set.
+    operators
+        Rotations of the point group.
+    mask
+        Given mask, or None for an automatic one.
+    seed
+        For the phase randomisation.
+    """
+
+    references: ReferenceSettings
+    box: int
+    pixel_size_angstrom: float
+    folds: int
+    operators: Tensor
+    mask: Tensor | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SeriesStatus:
+    """How the last fit of a series went; ``status`` starts with converged, improved, unchanged or rejected."""
+
+    status: str
+    passes: int = 0
+    log_likelihood_start: float = float("nan")
+    log_likelihood_end: float = float("nan")
+    resolution_angstrom: float = float("nan")
+
+
+@dataclass(frozen=True)
+class References:
+    """References of an epoch.
+
+    Attributes
+    ----------
+    maps
+        One map ``"group z y x"`` for each group of particles.
+    pixel_size_angstrom
+        Their voxel size.
+    resolution_angstrom
+        How far they are significant.
+    """
+
+    maps: Tensor
+    pixel_size_angstrom: float
+    resolution_angstrom: float
+
+
+class RefinementModule(lightning.LightningModule):
+    """Poses and hyperparameters of all tilt series, and the references that they are fitted to.
+
+    One tilt series is one batch and one outer iteration is one epoch. A training step fits a series to the
+    references of the epoch and adds its images to the sums of the next maps; the end of the epoch turns the sums
+    into half maps and references. Epoch 0 fits nothing.
+
+    Parameters
+    ----------
+    models, contexts
+        Parameters and constants of every series.
+    maps
+        Maps of the run.
+    schedule
+        What each iteration does.
+    solver
+        Optimiser.
+    ledger
+        Record of the series done in the epoch under way.
+    start
+        References to start from; None makes them from the starting poses.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, SeriesModel],
+        contexts: Mapping[str, SeriesContext],
+        maps: MapSettings,
+        schedule: Schedule,
+        solver: Solver,
+        ledger: SeriesLedger,
+        start: References | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.names = list(models)
+        self.series = nn.ModuleList(models.values())
+        self.contexts, self.maps, self.schedule = dict(contexts), maps, schedule
+        self.solver, self.ledger = solver, ledger
+        self.amplitudes = {name: contexts[name].amplitude_prior for name in self.names}
+        self.statuses = {name: SeriesStatus("not fitted") for name in self.names}
+        self.references = start
+        self.halves: HalfMaps | None = None
+        self._sums: FourierSums | None = None
+        self._table: ReferenceTable | None = None
+
+    def model(self, name: str) -> SeriesModel:
+        """Parameters of one series."""
+        return self.series[self.names.index(name)]  # type: ignore[return-value]
+
+    def transfer_batch_to_device(self, batch: SeriesBatch, device: torch.device, dataloader_idx: int) -> SeriesBatch:
+        """Move the images of a series."""
+        return batch.to(device)
+
+    def configure_optimizers(self) -> None:
+        """None: every training step runs its own optimiser to the end."""
+
+    @property
+    def fit_resolution_angstrom(self) -> float | None:
+        """Finest detail in the fits of this epoch; None where nothing is fitted."""
+        if self.current_epoch == 0 or self.references is None:
+            return None
+        return self.schedule.fit_resolution(self.current_epoch, self.references.resolution_angstrom)
+
+    def on_train_epoch_start(self) -> None:
+        """Lay out empty sums and transform the references."""
+        resolution = self.schedule.map_resolution(self.current_epoch, self.fit_resolution_angstrom)
+        self._sums = FourierSums.zeros(
+            2 * self.maps.folds, self.maps.box, self.maps.pixel_size_angstrom, resolution, self.device
+        )
+        if self.current_epoch > 0:
+            assert self.references is not None
+            self._table = reference_table(self.references.maps, self.references.pixel_size_angstrom)
+
+    def training_step(self, batch: SeriesBatch, batch_idx: int) -> None:
+        """Fit one series, unless that is done already, and add it to the maps."""
+        if batch.images is None:
+            self.statuses[batch.name] = SeriesStatus(f"rejected: {batch.failure}")
+            LOG.warning("%s is left out: %s", batch.name, batch.failure)
+            return
+        if self.current_epoch > 0:
+            self._fit_or_recall(batch.name, batch.images)
+        amplitude = relative_amplitude(self.amplitudes[batch.name], self.contexts[batch.name].amplitude_prior)
+        assert self._sums is not None
+        length = self.maps.box * self.maps.pixel_size_angstrom
+        model, context = self.model(batch.name), self.contexts[batch.name]
+        add_to_maps(self._sums, model, batch.images, context, amplitude, length)
+
+    def _fit_or_recall(self, name: str, images: TiltImages) -> None:
+        known = self.ledger.find(name, self.current_epoch)
+        if known is not None:
+            self.model(name).load_state_dict(known["model"])
+            self.amplitudes[name] = known["amplitude"]
+            self.statuses[name] = SeriesStatus(**known["status"])
+            return
+        self.statuses[name] = self._fit(name, images)
+        state = {
+            "model": self.model(name).state_dict(),
+            "amplitude": self.amplitudes[name],
+            "status": vars(self.statuses[name]),
+        }
+        self.ledger.record(name, self.current_epoch, state)
+
+    def _fit(self, name: str, images: TiltImages) -> SeriesStatus:
+        """Fit one series; whatever goes wrong becomes its status, and its parameters stay as they were."""
+        model, resolution = self.model(name), self.fit_resolution_angstrom
+        assert resolution is not None
+        assert self._table is not None
+        model.activate(self.schedule.iterations[self.current_epoch - 1].blocks)
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        tight = self.maps.references.tight_box * self.maps.references.diameter_angstrom
+        try:
+            outcome, amplitude = fit(
+                model, images, self.contexts[name], self._table, tight, resolution, self.solver
+            )
+        except (torch.linalg.LinAlgError, torch.OutOfMemoryError, MemoryError) as error:
+            model.load_state_dict(before)
+            return SeriesStatus(f"rejected: {error}".splitlines()[0], resolution_angstrom=resolution)
+        if outcome.status == "failed":
+            model.load_state_dict(before)
+            return SeriesStatus("rejected: objective is not finite", outcome.passes, resolution_angstrom=resolution)
+        self.amplitudes[name] = amplitude
+        return SeriesStatus(outcome.status, outcome.passes, outcome.start, outcome.end, resolution)
+
+    def on_train_epoch_end(self) -> None:
+        """Turn the sums into half maps and references."""
+        assert self._sums is not None
+        if not torch.any(self._sums.rows):
+            reasons = "; ".join(f"{name}: {status.status}" for name, status in self.statuses.items())
+            raise InputError(f"no tilt series could be used ({reasons})")
+        expected = self.fit_resolution_angstrom or self._sums.resolution_angstrom
+        settings, maps = self.maps.references, self.maps
+        mask = None if maps.mask is None else resample_map(maps.mask, self._sums.size).clamp(0, 1)
+        self.halves = half_maps(self._sums, maps.operators, settings, mask, max(expected, 15.0), maps.seed)
+        if self.current_epoch + 1 < self.schedule.epochs and not (self.current_epoch == 0 and self.references):
+            volumes = reference_maps(self._sums, self.halves, maps.operators, settings)
+            limit = self.halves.significant_resolution_angstrom
+            self.references = References(volumes, self._sums.pixel_size_angstrom, limit)
+        self._sums = self._table = None
+        self._log_epoch()
+
+    def _log_epoch(self) -> None:
+        assert self.halves is not None
+        epoch = float(self.current_epoch)
+        self.log("resolution/fsc_0.143_angstrom", self.halves.curves.resolution_angstrom(0.143))
+        self.log("resolution/significant_angstrom", self.halves.significant_resolution_angstrom)
+        for name, status in self.statuses.items():
+            if status.passes:
+                self.log(f"log_likelihood/{name}", status.log_likelihood_end)
+        self.log("step", epoch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the next epoch starts from besides the parameters."""
+        assert self.references is not None
+        checkpoint["references"] = vars(self.references)
+        checkpoint["amplitudes"] = self.amplitudes
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.references = References(**checkpoint["references"])
+        self.amplitudes = dict(checkpoint["amplitudes"])

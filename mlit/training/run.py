@@ -1,0 +1,197 @@
+"""A refinement or reconstruction from config to results."""
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import hydra
+import lightning
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from mlit.errors import InputError
+from mlit.geometry.symmetry import point_group
+from mlit.io.atomic import atomic_write
+from mlit.likelihood.tilt_images import even_fast_size
+from mlit.maps.references import ReferenceSettings
+from mlit.project.project import Project
+from mlit.project.results import content_hash, refined_particles, write_maps, write_series, write_summary
+from mlit.project.warp_project import load_warp_project
+from mlit.training.data import TiltSeriesDataModule
+from mlit.training.ledger import SeriesLedger
+from mlit.training.module import MapSettings, RefinementModule
+from mlit.training.schedule import Iteration, Schedule
+from mlit.training.series_setup import Species, assign_groups, make_context, make_model
+from mlit.training.starting_maps import starting_mask, starting_references
+
+LOG = logging.getLogger("mlit")
+BOX_OVER_DIAMETER = 2.0
+
+
+def refine(cfg: DictConfig) -> None:
+    """Refine a project and write the results into ``cfg.output``.
+
+    The same command goes on where an interrupted run stopped; of a finished run nothing is done again.
+
+    Parameters
+    ----------
+    cfg
+        The composed ``conf/refine.yaml`` or ``conf/reconstruct.yaml``.
+
+    Raises
+    ------
+    InputError
+        If the input cannot be used, or the output holds a run with other settings.
+    """
+    started = time.monotonic()
+    output = Path(cfg.output)
+    claim_output(output, cfg)
+    if (output / "summary.json").is_file():
+        LOG.info("%s is finished already; give another output=… or delete it to run again", output)
+        return
+    lightning.seed_everything(cfg.seed, verbose=False)
+    project = load_project(cfg)
+    module = make_module(project, cfg)
+    data = TiltSeriesDataModule(project, cfg.species.diameter)
+    fit(module, data, cfg)
+    write_results(output, project, module, cfg, time.monotonic() - started)
+
+
+def reconstruct(cfg: DictConfig) -> None:
+    """Reconstruct half maps from a project as it stands: a refinement without iterations."""
+    refine(cfg)
+
+
+def load_project(cfg: DictConfig) -> Project:
+    """Read the project, and say what was set aside."""
+    project = load_warp_project(
+        Path(cfg.data.settings),
+        Path(cfg.data.particles),
+        cfg.data.series,
+        tuple(cfg.data.exclude),
+        cfg.species.diameter,
+        cfg.data.coordinate_pixel_size_angstrom,
+    )
+    for name, reason in project.failures.items():
+        LOG.warning("%s is left out: %s", name, reason)
+    count = sum(len(series.particle_index) for series in project.series)
+    LOG.info("%d series, %d particles, %g Å/px", len(project.series), count, project.pixel_size_angstrom)
+    return project
+
+
+def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
+    """Assemble the LightningModule of a run."""
+    species = Species(cfg.species.name, cfg.species.diameter, cfg.species.symmetry)
+    pixel = cfg.species.pixel_size_angstrom or project.pixel_size_angstrom
+    group, folds = assign_groups(project, cfg.seed)
+    options: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    models = {s.name: make_model(s, project.particles, options) for s in project.series}
+    contexts = {s.name: make_context(s, project.particles, group, species) for s in project.series}
+    box = even_fast_size(BOX_OVER_DIAMETER * species.diameter_angstrom / pixel)
+    settings = ReferenceSettings(species.diameter_angstrom, **cfg.references)
+    maps = MapSettings(
+        settings,
+        box,
+        pixel,
+        folds,
+        point_group(species.symmetry).float(),
+        starting_mask(cfg.species.mask, box, pixel),
+        cfg.seed,
+    )
+    start = starting_references(cfg.species.half_maps, maps)
+    iterations = tuple(Iteration(i.resolution_angstrom, tuple(i.blocks)) for i in cfg.schedule.iterations)
+    schedule = Schedule(iterations, 2 * max(pixel, project.pixel_size_angstrom))
+    ledger = SeriesLedger(Path(cfg.output) / "checkpoints" / "series")
+    solver = hydra.utils.instantiate(cfg.optimizer)
+    return RefinementModule(models, contexts, maps, schedule, solver, ledger, start)
+
+
+def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -> None:
+    """Run the epochs, from the last checkpoint if there is one."""
+    callbacks = [hydra.utils.instantiate(node) for node in cfg.callbacks.values()]
+    logger = hydra.utils.instantiate(cfg.logger) if cfg.logger else False
+    trainer = hydra.utils.instantiate(
+        cfg.trainer, max_epochs=module.schedule.epochs, callbacks=callbacks, logger=logger
+    )
+    checkpoint = Path(cfg.output) / "checkpoints" / "last.ckpt"
+    resume = str(checkpoint) if checkpoint.is_file() else None
+    if resume:
+        LOG.info("going on from %s", checkpoint)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*configure_optimizers.*None.*")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        trainer.fit(module, datamodule=data, ckpt_path=resume)
+
+
+def write_results(
+    output: Path, project: Project, module: RefinementModule, cfg: DictConfig, seconds: float
+) -> None:
+    """Write metadata, poses, maps and the summary."""
+    assert module.halves is not None
+    used = [s for s in project.series if not module.statuses[s.name].status.startswith("rejected")]
+    models = {series.name: module.model(series.name) for series in used}
+    for series in used:
+        write_series(output / "warp_tiltseries", series, models[series.name].geometry())
+    folder = output / cfg.species.name
+    from mlit.io.particles import write_particles
+
+    write_particles(folder / "particles.star", refined_particles(project, models))
+    write_maps(folder, module.halves)
+    resolution = module.halves.curves.resolution_angstrom(0.143)
+    failures = dict(project.failures) | {
+        name: status.status for name, status in module.statuses.items() if status.status.startswith("rejected")
+    }
+    write_summary(
+        output / "summary.json",
+        {
+            "species": {cfg.species.name: {"resolution_angstrom": resolution}},
+            "wall_seconds": seconds,
+            "series": len(used),
+            "particles": sum(len(series.particle_index) for series in used),
+            "left_out": failures,
+            "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
+            "input_sha256": {
+                str(path): content_hash(Path(path)) for path in (cfg.data.settings, cfg.data.particles)
+            },
+        },
+    )
+    LOG.info("FSC 0.143 at %.2f Å from %d series, in %.0f s", resolution, len(used), seconds)
+    LOG.info("results: %s", output)
+
+
+def claim_output(output: Path, cfg: DictConfig) -> None:
+    """Note the settings of a run in its folder, or compare them with those of the run that is there.
+
+    Raises
+    ------
+    InputError
+        If a run with other settings is there.
+    """
+    path = output / "checkpoints" / "config.json"
+    wanted: Any = OmegaConf.to_container(cfg, resolve=True)
+    if not path.is_file():
+        with atomic_write(path) as partial:
+            partial.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
+        return
+    known = json.loads(path.read_text(encoding="utf-8"))
+    changed = sorted(_differences(known, wanted))
+    if changed:
+        raise InputError(
+            f"{output} holds a run with another {', '.join(changed)}; give another output=… or delete that folder"
+        )
+
+
+def _differences(first: Any, second: Any, key: str = "") -> list[str]:
+    """Keys whose values differ."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        found = []
+        for name in first.keys() | second.keys():
+            found += _differences(first.get(name), second.get(name), f"{key}.{name}" if key else str(name))
+        return found
+    return [] if first == second else [key]

@@ -1,0 +1,117 @@
+"""From a project that was read to the parameters and constants of each of its series."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mlit.deformation.poses import Poses
+from mlit.deformation.registry import make_blocks
+from mlit.deformation.series_model import SeriesModel
+from mlit.geometry.rotations import matrix_from_euler
+from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
+from mlit.io.particle_table import ParticleTable
+from mlit.project.project import Project, SeriesInput
+from mlit.training.series_step import SeriesContext
+
+PARTICLES_PER_FOLD = 100  # a half set larger than twice this needs fewer folds
+MAX_FOLDS = 4
+BORDER_OVER_DIAMETER = 1 / 8
+
+
+@dataclass(frozen=True)
+class Species:
+    """The molecule being refined.
+
+    Attributes
+    ----------
+    name
+        Name of its folder.
+    diameter_angstrom
+        Diameter.
+    symmetry
+        Point group.
+    """
+
+    name: str
+    diameter_angstrom: float
+    symmetry: str
+
+
+def assign_groups(project: Project, seed: int) -> tuple[Int[Tensor, " particle"], int]:
+    """Group of every particle: half set times folds plus a random fold.
+
+    The references of a particle leave out its fold. In small half sets the share of a particle in its own
+    reference matters most, and they are cut into more folds.
+
+    Returns
+    -------
+    Groups of all rows of the particle table, and the number of folds of a half set.
+    """
+    half = torch.from_numpy(project.particles.half_set) - 1
+    used = torch.zeros(len(half), dtype=torch.bool)
+    for series in project.series:
+        used[series.particle_index] = True
+    smallest = min(int((used & (half == h)).sum()) for h in (0, 1))
+    folds = max(1, min(MAX_FOLDS, smallest // 2, 2 * MAX_FOLDS * PARTICLES_PER_FOLD // max(smallest, 1)))
+    generator = torch.Generator().manual_seed(seed)
+    fold = torch.zeros_like(half)
+    for h in (0, 1):
+        members = (used & (half == h)).nonzero().squeeze(1)
+        fold[members[torch.randperm(len(members), generator=generator)]] = torch.arange(len(members)) % folds
+    return half * folds + fold, folds
+
+
+def make_model(series: SeriesInput, particles: ParticleTable, options: Mapping[str, Mapping[str, Any]]) -> SeriesModel:
+    """Parameters of a series, starting from its metadata.
+
+    Parameters
+    ----------
+    series, particles
+        What was read.
+    options
+        Arguments of the poses and of each block.
+    """
+    rows = series.particle_index.numpy()
+    position = torch.from_numpy(particles.position_angstrom[rows])
+    euler = torch.from_numpy(particles.euler_deg[rows]).deg2rad()
+    if particles.samples == 1:
+        position, rotation = position[:, 0], matrix_from_euler(euler[:, 0])
+    else:
+        time = normalised_dose(series.geometry.dose)
+        position = evaluate_trajectory(position, time)
+        rotation = matrix_from_euler(evaluate_trajectory(euler, time))
+    arguments = {key: value for key, value in options["poses"].items() if key != "enabled"}
+    return SeriesModel(
+        series.geometry, Poses(position, rotation, **arguments), make_blocks(series.geometry, options)
+    )
+
+
+def make_context(
+    series: SeriesInput, particles: ParticleTable, group: Int[Tensor, " particle"], species: Species
+) -> SeriesContext:
+    """Constants of a series."""
+    rows = series.particle_index
+    return SeriesContext(
+        optics=series.optics,
+        use_tilt=series.use_tilt,
+        amplitude_prior=expected_amplitude(series),
+        group=group[rows],
+        use_particle=torch.from_numpy(particles.weight[rows.numpy()] > 0),
+        border_angstrom=species.diameter_angstrom * BORDER_OVER_DIAMETER,
+    )
+
+
+def expected_amplitude(series: SeriesInput) -> Float[Tensor, " tilt"]:
+    """Signal amplitude of each tilt before any image was looked at: fitted weights, else the cosine rule.
+
+    Weights are powers: the path through the sample grows with 1/cos, and the signal-to-noise ratio falls with it.
+    """
+    if series.tilt_weight is not None:
+        power = series.tilt_weight.double().clamp(min=0)
+    else:
+        power = series.geometry.tilt_angle_rad.cos().clamp(min=0.1)
+    return torch.where(series.use_tilt, power.sqrt(), torch.zeros_like(power))

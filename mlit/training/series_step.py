@@ -1,0 +1,130 @@
+"""What is done with one tilt series in one iteration: fit its parameters, then add its images to the maps."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mlit.deformation.local_coordinates import View
+from mlit.deformation.series_model import SeriesModel
+from mlit.fourier.insertion import FourierSums
+from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.objective import SeriesObjective
+from mlit.likelihood.premultiply import premultiply
+from mlit.likelihood.tilt_images import TiltImages
+from mlit.maps.reconstruction import insert_particles
+from mlit.optics.ctf import Optics
+from mlit.optim.levenberg_marquardt import Outcome
+from mlit.optim.solvers import Solver
+
+BYTES_PER_INSERTION = 1 << 28  # premultiplied images held at once while inserting
+
+
+@dataclass(frozen=True)
+class SeriesContext:
+    """What stays the same for a series through the run.
+
+    Attributes
+    ----------
+    optics
+        Optics of the series.
+    use_tilt
+        Tilts that take part.
+    amplitude_prior
+        Expected signal amplitude of each tilt.
+    group
+        Group of each particle: half sets, and folds inside them.
+    use_particle
+        Particles that take part.
+    border_angstrom
+        Particles nearer to the edge of an image than this are not used there.
+    """
+
+    optics: Optics
+    use_tilt: Bool[Tensor, " tilt"]
+    amplitude_prior: Float[Tensor, " tilt"]
+    group: Int[Tensor, " particle"]
+    use_particle: Bool[Tensor, " particle"]
+    border_angstrom: float
+
+    def visible(self, view: View, image_size_angstrom: Float[Tensor, "2"]) -> Bool[Tensor, "particle tilt"]:
+        """Which particles can be used in which tilts."""
+        border = self.border_angstrom
+        inside = (view.xy_angstrom > border) & (view.xy_angstrom < image_size_angstrom - border)
+        return inside.all(-1) & self.use_tilt & self.use_particle[:, None]
+
+
+def fit(
+    model: SeriesModel,
+    images: TiltImages,
+    context: SeriesContext,
+    table: ReferenceTable,
+    tight_angstrom: float,
+    resolution_angstrom: float,
+    solver: Solver,
+) -> tuple[Outcome, Float[Tensor, " tilt"]]:
+    """Fit the active parameters of a series to its images; the parameters change in place.
+
+    Returns
+    -------
+    How it went, and the amplitude of the references in each tilt.
+    """
+    with torch.no_grad():
+        view = model()
+    particle_images = premultiply(
+        images,
+        context.optics,
+        view.xy_angstrom,
+        view.defocus_um,
+        context.visible(view, model.start.image_size_angstrom),
+        tight_angstrom,
+        resolution_angstrom,
+        quadrature=any(block.name == "defocus" for block in model.active_blocks),
+    )
+    objective = SeriesObjective(model, particle_images, table, context.group, context.amplitude_prior)
+    outcome = solver.solve(objective)
+    objective.evaluate()
+    return outcome, objective.amplitude
+
+
+def relative_amplitude(
+    amplitude: Float[Tensor, " tilt"], prior: Float[Tensor, " tilt"]
+) -> Float[Tensor, " tilt"]:
+    """Amplitudes scaled so that, over the tilts in use, their power relative to the prior's averages one.
+
+    The scale between maps and images is a matter of units; only the differences between tilts are weights.
+    """
+    used = prior > 0
+    ratio = (amplitude[used] / prior[used]).square().mean().sqrt()
+    return torch.where(used, amplitude / ratio.clamp(min=1e-3), torch.zeros_like(amplitude))
+
+
+def add_to_maps(
+    sums: FourierSums,
+    model: SeriesModel,
+    images: TiltImages,
+    context: SeriesContext,
+    amplitude: Float[Tensor, " tilt"],
+    box_angstrom: float,
+) -> None:
+    """Add all particles of a series to the sums, a few at a time."""
+    with torch.no_grad():
+        view = model()
+    visible = context.visible(view, model.start.image_size_angstrom)
+    tilts = visible.shape[1]
+    pixels = (box_angstrom / sums.resolution_angstrom) ** 2 * torch.pi / 2
+    step = max(1, int(BYTES_PER_INSERTION / (8 * pixels * tilts)))
+    for part in torch.arange(len(visible)).split(step):
+        some = View(view.xy_angstrom[part], view.rotation[part], view.defocus_um[part])
+        particle_images = premultiply(
+            images,
+            context.optics,
+            some.xy_angstrom,
+            some.defocus_um,
+            visible[part],
+            box_angstrom,
+            sums.resolution_angstrom,
+            quadrature=False,
+        )
+        insert_particles(sums, particle_images, some, context.group[part], amplitude)
