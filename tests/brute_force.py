@@ -10,11 +10,13 @@ from mlit.geometry.rotations import matrix_from_rotvec
 def rotations(count: int, seed: int = 0) -> Float[Tensor, "image 3 3"]:
     """Rotations all over the rotation group."""
     axis = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return matrix_from_rotvec(axis / axis.norm(dim=1, keepdim=True) * torch.linspace(0.4, 3.0, count)[:, None])
+    return matrix_from_rotvec(
+        axis / axis.norm(dim=1, keepdim=True) * torch.linspace(0.4, 3.0, count)[:, None]
+    )
 
 
 def plane_coordinates(n: int, pixel_size: float, dims: int) -> Float[Tensor, "point axis"]:
-    """Coordinates (x first) of the points of a box in Å from index n // 2, in the order of a flattened array."""
+    """Coordinates (x first) of the points of a box in Å from index n // 2, flattened."""
     axis = (torch.arange(n, dtype=torch.float64) - n // 2) * pixel_size
     grid = torch.meshgrid(*[axis] * dims, indexing="ij")
     return torch.stack([part.flatten() for part in reversed(grid)], -1)

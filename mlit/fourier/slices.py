@@ -99,8 +99,8 @@ def slices(
 ) -> Float[Tensor, "image pixel channel"]:
     """Central slices ``V(Rᵀ k)`` of the references, real and imaginary parts (and derivatives) as channels.
 
-    Differentiable in ``rotation`` (of the interpolated function). Zero at pixels beyond the Nyquist frequency of
-    the references, and in the last voxel before it.
+    Differentiable in ``rotation`` (of the interpolated function). Zero at pixels beyond the Nyquist frequency
+    of the references, and in the last voxel before it.
     """
     reach = reach_in_voxels(table.size) / table.length_angstrom
     beyond = pixels.radius[:, None] >= reach if pixels.highest_frequency >= reach else None

@@ -8,8 +8,8 @@ from torch import Tensor
 from mlit.deformation.local_coordinates import View
 from mlit.fourier.centred import centred_irfft3
 from mlit.fourier.insertion import FourierSums, insert
-from mlit.fourier.shells import shell_index, shell_mean
-from mlit.fourier.trilinear import corners, divide_gridding
+from mlit.fourier.shells import frequency_radius, shell_index, shell_mean
+from mlit.fourier.trilinear import corners
 from mlit.likelihood.particle_images import ParticleImages
 
 POINTS_PER_CHUNK = 1 << 20
@@ -80,6 +80,7 @@ def combine(
     if len(operators) > 1:
         grid = _symmetrise(grid, operators)
     grid = torch.fft.ifftshift(grid, dim=(0, 1))
+    grid = grid / frequency_radius(sums.size, 3, grid.device).clamp(min=1)[..., None]
     return torch.complex(grid[..., 0], grid[..., 1]), grid[..., 2]
 
 
@@ -113,6 +114,22 @@ def _symmetrise(grid: Float[Tensor, "z y x 3"], operators: Float[Tensor, "operat
     return out
 
 
+def _fall_off(size: int, operators: Float[Tensor, "operator 3 3"]) -> Float[Tensor, "z y x"]:
+    """Real-space fall-off of a map after insertion and symmetrisation by interpolation.
+
+    Insertion leaves a factor ``sinc²`` along each axis of the grid. An operator brings a second one along
+    those axes of the turned grid on which it does not map grid points to grid points.
+    """
+    axis = torch.arange(size, device=operators.device, dtype=torch.float32) - size // 2
+    z, y, x = torch.meshgrid(axis / size, axis / size, axis / size, indexing="ij")
+    points = torch.stack([x, y, z], -1)
+    total = torch.zeros_like(x)
+    for operator in operators.float():
+        between = ((operator - operator.round()).abs() > 1e-6).any(1)
+        total += (torch.sinc(points @ operator.T) ** (2 + 2 * between)).prod(-1)
+    return total / len(operators)
+
+
 def density(
     sums: FourierSums,
     groups: list[int],
@@ -138,13 +155,14 @@ def density(
     Map of the size and pixel size of the sums, zero beyond their resolution.
     """
     data, weight = combine(sums, groups, operators)
-    return divide(data, weight, sums, prior)
+    return divide(data, weight, sums, operators, prior)
 
 
 def divide(
     data: Complex[Tensor, "kz ky kx"],
     weight: Float[Tensor, "kz ky kx"],
     sums: FourierSums,
+    operators: Float[Tensor, "operator 3 3"],
     prior: Float[Tensor, " shell"] | None = None,
 ) -> Float[Tensor, "z y x"]:
     """Map from combined data and weights; see :func:`density`."""
@@ -156,4 +174,5 @@ def divide(
         denominator = weight + F.pad(prior.to(weight), (0, 1))[shell]
     inside = (shell <= sums.last_shell) & (denominator > 0)
     spectrum = torch.where(inside, data / denominator.clamp(min=1e-30), torch.zeros_like(data))
-    return divide_gridding(centred_irfft3(spectrum, sums.size)) / sums.pixel_size_angstrom**3
+    volume = centred_irfft3(spectrum, sums.size) / sums.pixel_size_angstrom**3
+    return volume / _fall_off(sums.size, operators.to(weight.device))
