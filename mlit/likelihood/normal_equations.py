@@ -37,7 +37,9 @@ def assemble(
 def with_prior(system: ArrowSystem, model: SeriesModel) -> ArrowSystem:
     """Add the priors of all parameters to the system."""
     item = system.item + torch.eye(6, dtype=system.item.dtype, device=system.item.device)
-    item_gradient = system.item_gradient - model.poses.raw.detach()
+    item_gradient = system.item_gradient
+    if model.poses.raw.requires_grad:  # poses that are held must not be pulled either
+        item_gradient = item_gradient - model.poses.raw.detach()
     shared, parts, offset = system.shared.clone(), [], 0
     for block in model.active_blocks:
         block.prior.add_precision(shared, offset)

@@ -64,6 +64,7 @@ class SeriesObjective:
         self.passes = 0
         self._statistics: LocalStatistics | None = None
         self._jacobians: Jacobians | None = None
+        self._before: tuple[list[Tensor], Tensor, LocalStatistics | None] | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         """All parameters that take part."""
@@ -104,9 +105,19 @@ class SeriesObjective:
     @torch.no_grad()
     def move(self, item: Float[Tensor, "particle 6"], shared: Float[Tensor, " hyper"]) -> None:
         """Add a step to the parameters."""
-        self.model.poses.raw += item
+        values = [p.detach().clone() for p in self.model.parameters()]
+        self._before = (values, self.amplitude, self._statistics)
+        self.model.poses.raw.add_(item)
         for block, part in self.model.split(shared):
-            block.raw += part
+            block.raw.add_(part)
+
+    @torch.no_grad()
+    def undo(self) -> None:
+        """Put back everything as it was before the last :meth:`move`."""
+        assert self._before is not None, "move first"
+        values, self.amplitude, self._statistics = self._before
+        for parameter, value in zip(self.model.parameters(), values, strict=True):
+            parameter.copy_(value)
 
     def step_size(self, item: Float[Tensor, "particle 6"], shared: Float[Tensor, " hyper"]) -> float:
         """Largest change of the images, in units of the tolerance."""

@@ -1,7 +1,7 @@
 """Levenberg-Marquardt maximisation of an objective whose normal equations have the shape of an arrow."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from mlit.optim.arrow import ArrowSystem
 
 
+@runtime_checkable
 class ArrowProblem(Protocol):
     """What the solver needs of an objective to be maximised."""
 
@@ -22,6 +23,10 @@ class ArrowProblem(Protocol):
 
     def move(self, item: Tensor, shared: Tensor) -> None:
         """Add a step to the parameters."""
+        ...
+
+    def undo(self) -> None:
+        """Put the parameters back exactly as they were before the last :meth:`move`."""
         ...
 
     def step_size(self, item: Tensor, shared: Tensor) -> float:
@@ -74,6 +79,6 @@ def maximise(problem: ArrowProblem, settings: Settings) -> Outcome:
             best, status, system = value, "improved", problem.system()
             damping *= 0.2 if ratio > 0.5 else 1.0
         else:
-            problem.move(-item, -shared)
+            problem.undo()
             damping = max(damping, 1e-3) * 10
     return Outcome(status, passes, start, best)

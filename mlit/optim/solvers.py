@@ -1,7 +1,7 @@
 """The optimisers that configs offer, all on the same objective."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mlit.optim.levenberg_marquardt import ArrowProblem, Outcome, Settings, maximise
 
 
+@runtime_checkable
 class DifferentiableProblem(ArrowProblem, Protocol):
     """An objective that first-order optimisers can climb too."""
 
@@ -23,6 +24,7 @@ class DifferentiableProblem(ArrowProblem, Protocol):
         ...
 
 
+@runtime_checkable
 class Solver(Protocol):
     """Changes the parameters of a problem so that its objective rises."""
 
