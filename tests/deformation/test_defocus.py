@@ -1,0 +1,26 @@
+"""Defocus of each tilt."""
+
+import torch
+
+from mlit.deformation.defocus import Defocus
+
+
+def test_errors_are_added_to_the_start_in_micrometres(geometry, particles):
+    block = Defocus(geometry, 0.05)
+    raw = torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64)
+    moved = block.deform(geometry, raw).project(particles[0])
+    before = geometry.project(particles[0])
+    assert torch.allclose(moved.defocus_um - before.defocus_um, (0.05 * raw).expand(5, -1))
+    assert torch.equal(moved.xy_angstrom, before.xy_angstrom)
+    with torch.no_grad():
+        block.raw.copy_(raw)
+    assert torch.allclose(block.physical(), 0.05 * raw)
+
+
+def test_the_prior_is_anchored_to_the_start(geometry):
+    """Deforming twice does not add up: the error is always counted from the start."""
+    block = Defocus(geometry, 0.05)
+    raw = torch.ones(4, dtype=torch.float64)
+    once = block.deform(geometry, raw)
+    assert torch.equal(block.deform(once, raw).defocus_um, once.defocus_um)
+    assert float(block.prior.penalty(raw)) == 2.0
