@@ -74,7 +74,7 @@ class SeriesModel(nn.Module):
         return torch.cat(active) if active else self.poses.raw.new_zeros(0)
 
     def split(self, hyper: Float[Tensor, " hyper"]) -> list[tuple[Block, Tensor]]:
-        """The active blocks with their parts of a vector."""
+        """Pair the active blocks with their parts of a vector."""
         active = self.active_blocks
         return list(zip(active, hyper.split([block.raw.numel() for block in active]), strict=True))
 

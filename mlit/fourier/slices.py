@@ -15,6 +15,7 @@ from mlit.fourier.trilinear import (
     reach_in_voxels,
     rotated_coordinates,
 )
+from mlit.parallel import run_pieces
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,18 @@ class ReferenceTable:
         channels = 8 if gradient else 2
         rows = maps.new_empty(count, half_grid_voxels(size), channels)
         axis = (torch.arange(n, device=maps.device) - n // 2).to(maps.dtype) * pixel_size_angstrom
-        for i, single in enumerate(divide_gridding(maps, size) * pixel_size_angstrom**3):
+        volumes = divide_gridding(maps, size) * pixel_size_angstrom**3
+
+        def transform(i: int) -> None:
+            single = volumes[i]
             _store(rows[i, :, 0:2], single, size)
             if gradient:
                 for channel, weight in enumerate((axis, axis[:, None], axis[:, None, None])):
                     _store(
                         rows[i, :, 2 + 2 * channel : 4 + 2 * channel], single * weight, size, -2j * torch.pi
                     )
+
+        run_pieces(transform, range(count), maps.device)
         return cls(rows.reshape(-1, channels), size, size * pixel_size_angstrom)
 
 

@@ -72,10 +72,10 @@ def corners(x: Tensor, y: Tensor, z: Tensor, size: int, offset: Tensor | int = 0
     base = (base + offset).reshape(-1, 1)
     steps = [(k * size + j) * width + i for k in (0, 1) for j in (0, 1) for i in (0, 1)]
     index = base + torch.tensor(steps, dtype=torch.int32, device=x.device)
-    wx = torch.stack([1 - fx, fx], -1).reshape(-1, 1, 1, 2)
-    wy = torch.stack([1 - fy, fy], -1).reshape(-1, 1, 2, 1)
-    wz = torch.stack([1 - fz, fz], -1).reshape(-1, 2, 1, 1)
-    return Corners(index, (wz * wy * wx).reshape(-1, 8), mate.reshape(-1))
+    gx, gy, gz = 1 - fx, 1 - fy, 1 - fz
+    planes = (gz * gy, gz * fy, fz * gy, fz * fy)
+    weight = torch.stack([plane * along for plane in planes for along in (gx, fx)], -1)
+    return Corners(index, weight.reshape(-1, 8), mate.reshape(-1))
 
 
 def reach_in_voxels(size: int) -> float:

@@ -1,10 +1,11 @@
 """Noise power of the tilt images, measured around the particles."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mlit.likelihood.patches import cut_patches
+from mlit.parallel import run_pieces
 
 BINS = 48
 
@@ -36,15 +37,18 @@ def noise_power(
     window = taper[:, None] * taper
     bins = radial_bins(box, images.device)
     counts = torch.bincount(bins.flatten(), minlength=BINS)
-    spectra = []
-    for tilt, image in enumerate(images):
+    counts[0] -= 1  # the mean of a patch is taken away
+
+    def spectrum(tilt: int) -> Tensor:
         upper = xy_pixels.new_tensor([width, height]) - box // 2
         centre = xy_pixels[:, tilt].clamp(min=box // 2).minimum(upper).round().long()
-        patches = cut_patches(image, centre, box)
+        patches = cut_patches(images[tilt], centre, box)
         patches = (patches - patches.mean((1, 2), keepdim=True)) * window
         power = torch.fft.rfft2(patches).abs().square().mean(0) / window.square().sum()
-        spectra.append(torch.bincount(bins.flatten(), power.flatten(), minlength=BINS) / counts.clamp(min=1))
-    return _smooth(torch.stack(spectra)[:, :BINS])
+        return torch.bincount(bins.flatten(), power.flatten(), minlength=BINS) / counts.clamp(min=1)
+
+    spectra = run_pieces(spectrum, range(len(images)), images.device)
+    return _smooth(_fill(torch.stack(spectra)[:, :BINS], counts[:BINS] > 0))
 
 
 def radial_bins(box: int, device: torch.device) -> Tensor:
@@ -62,6 +66,19 @@ def interpolate_power(
     low = position.long()
     part = (position - low).to(power.dtype)
     return power[:, low] * (1 - part) + power[:, low + 1] * part
+
+
+def _fill(power: Float[Tensor, "tilt bin"], known: Bool[Tensor, " bin"]) -> Float[Tensor, "tilt bin"]:
+    """Interpolate over bins that hold no pixel: in small boxes bins are finer than pixels at low frequency.
+
+    Left at the floor, they would weigh these frequencies a thousandfold, and images would be all background.
+    """
+    filled = known.nonzero().squeeze(1)
+    every = torch.arange(BINS, device=power.device)
+    upper = torch.searchsorted(filled, every).clamp(1, len(filled) - 1)
+    low, high = filled[upper - 1], filled[upper]
+    part = ((every - low) / (high - low)).clamp(0, 1).to(power.dtype)
+    return power[:, low] * (1 - part) + power[:, high] * part
 
 
 def _smooth(power: Float[Tensor, "tilt bin"]) -> Float[Tensor, "tilt bin"]:

@@ -12,6 +12,7 @@ from mlit.likelihood.patches import cut_patches
 from mlit.likelihood.tilt_images import TiltImages, WeightedImages, even_fast_size, weigh
 from mlit.optics.ctf import Optics
 from mlit.optics.wavelength import electron_wavelength_angstrom
+from mlit.parallel import run_pieces
 
 PATCHES_PER_CHUNK = 1 << 21  # pixels of patches handled at once
 
@@ -89,12 +90,15 @@ def premultiply(
     data = torch.zeros(particles, tilts, kept.count, dtype=torch.complex64, device=weighted.pixels.device)
     second = torch.zeros_like(data) if quadrature else data[:, :0]
     chunk = max(1, PATCHES_PER_CHUNK // boxes.large**2)
-    for tilt in range(tilts):
+
+    def cut(tilt: int) -> None:
         for part in valid[:, tilt].nonzero().squeeze(1).split(chunk):
             first, other = cutter.cut(tilt, xy_angstrom[part, tilt], defocus_um[part, tilt], quadrature)
             data[part, tilt] = first
             if other is not None:
                 second[part, tilt] = other
+
+    run_pieces(cut, range(tilts), data.device)
     mean = (defocus_um * valid).sum(0) / valid.sum(0).clamp(min=1)
     power, power_cos, power_sin = _power(images, optics, mean, boxes, kept)
     slope = optics.defocus_slope(kept.frequency).float()
@@ -111,6 +115,7 @@ class _Cutter:
         self.frequency = plane_frequency(boxes.large, weighted.pixel_size_angstrom, weighted.pixels.device)
         self.static = optics.static_phase(self.frequency)
         self.slope = optics.defocus_slope(self.frequency)
+        self.slope_float = self.slope.float()
         self.centring = centring_signs(kept)
 
     def cut(
@@ -122,9 +127,12 @@ class _Cutter:
         whole = position.round()
         patches = cut_patches(self.weighted.pixels[tilt], whole.long(), self.boxes.large)
         rest = (position - whole).float() * pixel
-        shift = torch.einsum("pc,yxc->pyx", rest, self.frequency) * (2 * torch.pi)
-        spectra = torch.fft.rfft2(patches) * torch.polar(torch.ones_like(shift), shift)
-        gamma = (self.static[tilt] + defocus_um[:, None, None] * self.slope).remainder(2 * torch.pi).float()
+        along_x = _phasor(rest[:, 0, None] * self.frequency[0, :, 0])
+        along_y = _phasor(rest[:, 1, None] * self.frequency[:, 0, 1])
+        spectra = torch.fft.rfft2(patches) * along_y[:, :, None] * along_x[:, None, :]
+        middle = defocus_um.mean()
+        common = (self.static[tilt] + middle * self.slope).remainder(2 * torch.pi).float()
+        gamma = common + (defocus_um - middle).float()[:, None, None] * self.slope_float
         first = self._crop(spectra * -torch.sin(gamma))
         return first, self._crop(spectra * -torch.cos(gamma)) if quadrature else None
 
@@ -134,6 +142,11 @@ class _Cutter:
         real = torch.fft.irfft2(spectra, s=(large, large))[:, low : low + tight, low : low + tight]
         values = torch.fft.rfft2(real).flatten(1)[:, self.kept.index]
         return values * (self.centring * self.weighted.pixel_size_angstrom**2)
+
+
+def _phasor(turns: Tensor) -> Tensor:
+    """``exp(2 pi i turns)``."""
+    return torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
 
 
 def _power(

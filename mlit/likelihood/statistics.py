@@ -10,6 +10,7 @@ from torch import Tensor
 from mlit.deformation.local_coordinates import View
 from mlit.fourier.slices import ReferenceTable, slices
 from mlit.likelihood.particle_images import ParticleImages
+from mlit.parallel import run_pieces
 
 # Images in one chunk times pixels: keeps the temporaries of a pass inside the caches of a CPU core.
 CPU_POINTS_PER_CHUNK = 1 << 17
@@ -95,11 +96,14 @@ def local_statistics(
     which = images.valid.flatten().nonzero().squeeze(1)
     out = torch.zeros(particles * tilts, 50, dtype=torch.float64, device=device)
     limit = CPU_POINTS_PER_CHUNK if device.type == "cpu" else GPU_POINTS_PER_CHUNK
-    for part in which.split(max(1, limit // images.pixels.count)):
+
+    def look_at(part: Tensor) -> None:
         particle, tilt = part // tilts, part % tilts
         chunk = _bring_up_to_date(images, view, particle, tilt)
         values = slices(table, map_index[particle], view.rotation[particle, tilt], images.pixels)
         out[part] = _second_order(values, chunk, view.rotation[particle, tilt].float(), images)
+
+    run_pieces(look_at, which.split(max(1, limit // images.pixels.count)), device)
     out = out.reshape(particles, tilts, 50)
     curvature = out[..., 14:].reshape(particles, tilts, 6, 6)
     return LocalStatistics(out[..., 0], out[..., 1], out[..., 2:8], out[..., 8:14], curvature)

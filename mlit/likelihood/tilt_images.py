@@ -10,6 +10,7 @@ from torch import Tensor
 from mlit.fourier.resize import resize_spectrum
 from mlit.likelihood.noise import interpolate_power
 from mlit.optics.dose import bfactor_envelope, critical_exposure_envelope
+from mlit.parallel import run_pieces
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ class TiltImages:
         """Copy on a device."""
         bfactor = None if self.bfactor_angstrom2 is None else self.bfactor_angstrom2.to(device)
         return TiltImages(
-            self.pixels.to(device), self.pixel_size_angstrom, self.noise.to(device), self.dose.to(device), bfactor
+            self.pixels.to(device),
+            self.pixel_size_angstrom,
+            self.noise.to(device),
+            self.dose.to(device),
+            bfactor,
         )
 
     def tilt(self, index: int) -> "TiltImages":
@@ -110,13 +115,15 @@ def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:
     ky = torch.fft.fftfreq(side, pixel, device=images.pixels.device)[:, None]
     kx = torch.fft.rfftfreq(side, pixel, device=images.pixels.device)[None]
     frequency = torch.hypot(ky, kx)
-    out = []
-    for tilt in range(len(images.pixels)):
-        spectrum = torch.fft.rfft2(images.pixels[tilt], s=(side, side))
+
+    def filtered(tilt: int) -> Tensor:
         one = images.tilt(tilt)
+        spectrum = torch.fft.rfft2(one.pixels[0], s=(side, side))
         spectrum = spectrum * (one.envelope(frequency) / one.noise_density(frequency))[0]
         spectrum = resize_spectrum(spectrum, side, coarse, 2)
-        out.append(torch.fft.irfft2(spectrum, s=(coarse, coarse)) * (coarse / side) ** 2)
+        return torch.fft.irfft2(spectrum, s=(coarse, coarse)) * (coarse / side) ** 2
+
+    out = run_pieces(filtered, range(len(images.pixels)), images.pixels.device)
     return WeightedImages(torch.stack(out), pixel * side / coarse)
 
 

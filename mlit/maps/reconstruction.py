@@ -11,6 +11,7 @@ from mlit.fourier.insertion import FourierSums, insert
 from mlit.fourier.shells import frequency_radius, shell_index, shell_mean
 from mlit.fourier.trilinear import corners
 from mlit.likelihood.particle_images import ParticleImages
+from mlit.parallel import run_pieces
 
 POINTS_PER_CHUNK = 1 << 20
 
@@ -40,7 +41,8 @@ def insert_particles(
     tilts = images.valid.shape[1]
     seen = images.valid & (amplitude > 0)
     step = max(1, POINTS_PER_CHUNK // images.pixels.count)
-    for target in group.unique().tolist():
+
+    def add(target: int) -> None:
         which = (seen & (group == target)[:, None]).flatten().nonzero().squeeze(1)
         for part in which.split(step):
             particle, tilt = part // tilts, part % tilts
@@ -54,6 +56,8 @@ def insert_particles(
                 power * scale.square(),
                 images.pixels,
             )
+
+    run_pieces(add, group.unique().tolist(), sums.rows.device)
 
 
 def _ctf_power(

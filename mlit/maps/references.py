@@ -20,6 +20,7 @@ from mlit.maps.filters import cosine_step
 from mlit.maps.fsc import FscCurves, fsc_curves, last_significant_shell, smooth_fsc
 from mlit.maps.mask import MaskResult, soft_mask
 from mlit.maps.reconstruction import combine, density, divide
+from mlit.parallel import run_pieces
 
 LEAST_CORRELATION = 1e-3  # bounds the signal-to-noise ratio where the curve says nothing
 
@@ -119,8 +120,11 @@ def half_maps(
         For the phase randomisation.
     """
     folds = sums.rows.shape[0] // 2
-    first = density(sums, list(range(folds)), operators)
-    second = density(sums, list(range(folds, 2 * folds)), operators)
+    first, second = run_pieces(
+        lambda half: density(sums, list(range(half * folds, (half + 1) * folds)), operators),
+        (0, 1),
+        sums.rows.device,
+    )
     if mask is None:
         average = (first + second) / 2
         result = soft_mask(
@@ -143,9 +147,14 @@ def reference_maps(
     size = 2 * round(settings.tight_box * settings.diameter_angstrom / sums.pixel_size_angstrom / 2)
     signal = halves.signal
     share = _shared(sums, settings.shared_resolution_angstrom)
-    totals = [combine(sums, list(range(h * folds, (h + 1) * folds)), operators) for h in (0, 1)]
-    maps = []
-    for group in range(groups):
+    totals = run_pieces(
+        lambda half: combine(sums, list(range(half * folds, (half + 1) * folds)), operators),
+        (0, 1),
+        sums.rows.device,
+    )
+    limit = min(size, sums.size)
+
+    def without(group: int) -> Tensor:
         half = group // folds
         data, weight = totals[half]
         prior = shell_mean(weight, sums.size) * (1 - signal) / signal
@@ -154,12 +163,13 @@ def reference_maps(
             data, weight = data - own_data, weight - own_weight
         other_data, other_weight = totals[1 - half]
         volume = divide(data + share * other_data, weight + share * other_weight, sums, operators, prior)
-        maps.append(crop_or_pad(volume * halves.mask.mask, min(size, sums.size), 3))
-    return torch.stack(maps)
+        return crop_or_pad(volume * halves.mask.mask, limit, 3)
+
+    return torch.stack(run_pieces(without, range(groups), sums.rows.device))
 
 
 def reference_table(maps: Float[Tensor, "group z y x"], pixel_size_angstrom: float) -> ReferenceTable:
-    """Transforms of the references, ready for slicing."""
+    """Transform the references, ready for slicing."""
     return ReferenceTable.from_maps(maps, pixel_size_angstrom)
 
 

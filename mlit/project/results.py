@@ -35,7 +35,9 @@ def write_series(folder: Path, series: SeriesInput, geometry: SeriesGeometry) ->
         "ImageDimensionsAngstrom": (series.xml.image_size_angstrom, geometry.image_size_angstrom),
     }
     missing = {
-        key: ", ".join(f"{v:.9g}" for v in value.tolist()) for key, (known, value) in sizes.items() if known is None
+        key: ", ".join(f"{v:.9g}" for v in value.tolist())
+        for key, (known, value) in sizes.items()
+        if known is None
     }
     xml.with_attributes(missing).write(folder / f"{series.name}.xml")
 
@@ -63,8 +65,10 @@ def write_maps(folder: Path, halves: HalfMaps) -> None:
     weights = wiener_weights(curves.corrected, "full", halves.mask.volume_fraction)
     filtered = filter_by_shells(average, weights)
     bfactor = guinier_fit(average * halves.mask.mask, curves.corrected, pixel).bfactor_angstrom2
-    sharp = filtered if bfactor is None else filter_by_shells(
-        sharpen(average, pixel, bfactor, curves.resolution_angstrom(0.143)), weights
+    sharp = (
+        filtered
+        if bfactor is None
+        else filter_by_shells(sharpen(average, pixel, bfactor, curves.resolution_angstrom(0.143)), weights)
     )
     maps = {
         "half1": halves.first,

@@ -69,13 +69,19 @@ class ProgressLog(Callback):
         self.done += 1
         status = module.statuses[batch.name]
         if status.passes:
-            left = (time.monotonic() - self.started) / self.done * (
-                len(module.names) * (module.schedule.epochs - trainer.current_epoch) - batch_idx - 1
+            left = (
+                (time.monotonic() - self.started)
+                / self.done
+                * (len(module.names) * (module.schedule.epochs - trainer.current_epoch) - batch_idx - 1)
             )
             gain = status.log_likelihood_end - status.log_likelihood_start
             LOG.info(
                 "  %s %s: log-likelihood +%.1f in %d passes; about %.0f s left",
-                batch.name, status.status, gain, status.passes, left,
+                batch.name,
+                status.status,
+                gain,
+                status.passes,
+                left,
             )
 
 
@@ -89,8 +95,15 @@ class EpochReport(Checkpoint):
     """
 
     FIELDS = (
-        "iteration", "series", "status", "passes", "log_likelihood_start", "log_likelihood_end",
-        "fit_resolution_angstrom", "fsc_0.143_angstrom", "significant_resolution_angstrom",
+        "iteration",
+        "series",
+        "status",
+        "passes",
+        "log_likelihood_start",
+        "log_likelihood_end",
+        "fit_resolution_angstrom",
+        "fsc_0.143_angstrom",
+        "significant_resolution_angstrom",
     )
 
     def __init__(self, path: str) -> None:
@@ -106,8 +119,15 @@ class EpochReport(Checkpoint):
         rows = [row for row in self._rows() if int(row["iteration"]) < trainer.current_epoch]
         for name, status in module.statuses.items():
             values = (
-                trainer.current_epoch, name, status.status, status.passes, status.log_likelihood_start,
-                status.log_likelihood_end, status.resolution_angstrom, resolution, significant,
+                trainer.current_epoch,
+                name,
+                status.status,
+                status.passes,
+                status.log_likelihood_start,
+                status.log_likelihood_end,
+                status.resolution_angstrom,
+                resolution,
+                significant,
             )
             rows.append(dict(zip(self.FIELDS, values, strict=True)))
         with atomic_write(self.path) as path, open(path, "w", newline="", encoding="utf-8") as file:

@@ -136,7 +136,9 @@ class RefinementModule(lightning.LightningModule):
         """Parameters of one series."""
         return self.series[self.names.index(name)]  # type: ignore[return-value]
 
-    def transfer_batch_to_device(self, batch: SeriesBatch, device: torch.device, dataloader_idx: int) -> SeriesBatch:
+    def transfer_batch_to_device(
+        self, batch: SeriesBatch, device: torch.device, dataloader_idx: int
+    ) -> SeriesBatch:
         """Move the images of a series."""
         return batch.to(device)
 
@@ -206,7 +208,9 @@ class RefinementModule(lightning.LightningModule):
             return SeriesStatus(f"rejected: {error}".splitlines()[0], resolution_angstrom=resolution)
         if outcome.status == "failed":
             model.load_state_dict(before)
-            return SeriesStatus("rejected: objective is not finite", outcome.passes, resolution_angstrom=resolution)
+            return SeriesStatus(
+                "rejected: objective is not finite", outcome.passes, resolution_angstrom=resolution
+            )
         self.amplitudes[name] = amplitude
         return SeriesStatus(outcome.status, outcome.passes, outcome.start, outcome.end, resolution)
 
@@ -220,7 +224,9 @@ class RefinementModule(lightning.LightningModule):
         settings, maps = self.maps.references, self.maps
         mask = None if maps.mask is None else resample_map(maps.mask, self._sums.size).clamp(0, 1)
         self.halves = half_maps(self._sums, maps.operators, settings, mask, max(expected, 15.0), maps.seed)
-        if self.current_epoch + 1 < self.schedule.epochs and not (self.current_epoch == 0 and self.references):
+        if self.current_epoch + 1 < self.schedule.epochs and not (
+            self.current_epoch == 0 and self.references
+        ):
             volumes = reference_maps(self._sums, self.halves, maps.operators, settings)
             limit = self.halves.significant_resolution_angstrom
             self.references = References(volumes, self._sums.pixel_size_angstrom, limit)

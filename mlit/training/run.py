@@ -11,7 +11,6 @@ from typing import Any
 
 import hydra
 import lightning
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mlit.errors import InputError
@@ -145,7 +144,9 @@ def write_results(
     write_maps(folder, module.halves)
     resolution = module.halves.curves.resolution_angstrom(0.143)
     failures = dict(project.failures) | {
-        name: status.status for name, status in module.statuses.items() if status.status.startswith("rejected")
+        name: status.status
+        for name, status in module.statuses.items()
+        if status.status.startswith("rejected")
     }
     write_summary(
         output / "summary.json",

@@ -65,7 +65,9 @@ def assign_groups(project: Project, seed: int) -> tuple[Int[Tensor, " particle"]
     return half * folds + fold, folds
 
 
-def make_model(series: SeriesInput, particles: ParticleTable, options: Mapping[str, Mapping[str, Any]]) -> SeriesModel:
+def make_model(
+    series: SeriesInput, particles: ParticleTable, options: Mapping[str, Mapping[str, Any]]
+) -> SeriesModel:
     """Parameters of a series, starting from its metadata.
 
     Parameters

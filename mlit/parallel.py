@@ -1,0 +1,50 @@
+"""Work shared out over the cores of a CPU in pieces large enough to be worth it.
+
+PyTorch splits every single operation over the cores and waits for all of them at its end. With operations of a
+fraction of a millisecond that wait costs more than the work as soon as another program uses a core. Here each core
+works through whole pieces on its own, with PyTorch held to one thread.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """Cores that this process may use: ``OMP_NUM_THREADS`` if set, else what the system grants."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def one_thread_each():
+    """Hold PyTorch to one thread an operation inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_pieces(
+    function: Callable[[Piece], Result], pieces: Iterable[Piece], device: torch.device | str = "cpu"
+) -> list[Result]:
+    """Apply a function to every piece and return the results in order.
+
+    On a CPU the pieces are shared out over the cores; on other devices, which are parallel by themselves, they run
+    one after the other. The function must write to nothing that another piece writes to.
+    """
+    todo = list(pieces)
+    workers = min(cores(), len(todo))
+    if torch.device(device).type != "cpu" or workers < 2:
+        return [function(piece) for piece in todo]
+    with one_thread_each(), ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, todo))
