@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mlit.likelihood.patches import cut_patches
+from mlit.parallel import run_pieces
 
 BINS = 48
 
@@ -37,14 +38,16 @@ def noise_power(
     bins = radial_bins(box, images.device)
     counts = torch.bincount(bins.flatten(), minlength=BINS)
     counts[0] -= 1  # the mean of a patch is taken away
-    spectra = []
-    for tilt, image in enumerate(images):
+
+    def spectrum(tilt: int) -> Tensor:
         upper = xy_pixels.new_tensor([width, height]) - box // 2
         centre = xy_pixels[:, tilt].clamp(min=box // 2).minimum(upper).round().long()
-        patches = cut_patches(image, centre, box)
+        patches = cut_patches(images[tilt], centre, box)
         patches = (patches - patches.mean((1, 2), keepdim=True)) * window
         power = torch.fft.rfft2(patches).abs().square().mean(0) / window.square().sum()
-        spectra.append(torch.bincount(bins.flatten(), power.flatten(), minlength=BINS) / counts.clamp(min=1))
+        return torch.bincount(bins.flatten(), power.flatten(), minlength=BINS) / counts.clamp(min=1)
+
+    spectra = run_pieces(spectrum, range(len(images)), images.device)
     return _smooth(_fill(torch.stack(spectra)[:, :BINS], counts[:BINS] > 0))
 
 
