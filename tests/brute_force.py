@@ -5,14 +5,14 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from mlit.geometry.rotations import matrix_from_rotvec
+from mlit.geometry.series_geometry import SeriesGeometry
+from mlit.optics.ctf import Optics
 
 
 def rotations(count: int, seed: int = 0) -> Float[Tensor, "image 3 3"]:
     """Rotations all over the rotation group."""
     axis = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return matrix_from_rotvec(
-        axis / axis.norm(dim=1, keepdim=True) * torch.linspace(0.4, 3.0, count)[:, None]
-    )
+    return matrix_from_rotvec(axis / axis.norm(dim=1, keepdim=True) * torch.linspace(0.4, 3.0, count)[:, None])
 
 
 def plane_coordinates(n: int, pixel_size: float, dims: int) -> Float[Tensor, "point axis"]:
@@ -85,3 +85,39 @@ class Blobs:
         """Blobs with the symmetry of a point group."""
         copies = torch.einsum("oij,bj->obi", operators, self.centre).reshape(-1, 3)
         return Blobs(copies, self.weight.repeat(len(operators)) / len(operators), self.sigma)
+
+
+def image_of(
+    particles: list[tuple[Blobs, Tensor, Tensor, float]],
+    optics: Optics,
+    tilt: int,
+    shape: tuple[int, int],
+    pixel_size: float,
+) -> Float[Tensor, "y x"]:
+    """Noise-free tilt image of particles ``(blobs, rotation, xy in Å, defocus in µm)``, by one large transform."""
+    height, width = shape
+    side = 2 * max(shape)
+    axis = torch.fft.fftfreq(side, pixel_size, dtype=torch.float64)
+    ky, kx = torch.meshgrid(axis, axis, indexing="ij")
+    plane = torch.stack([kx, ky], -1)
+    total = torch.zeros(side, side, dtype=torch.complex128)
+    for blobs, rotation, xy, defocus in particles:
+        gamma = optics.static_phase(plane)[tilt] + defocus * optics.defocus_slope(plane)
+        place = -2 * torch.pi * (plane @ xy.double())
+        model = blobs.transform(plane @ rotation[:2]) * torch.polar(torch.ones_like(place), place)
+        total += -torch.sin(gamma) * model
+    return torch.fft.ifft2(total).real[:height, :width] / pixel_size**2
+
+
+def flat_geometry(tilts: int, side: float, defocus: float = 1.0) -> SeriesGeometry:
+    """A plain tilt series of a thin square volume."""
+    angle = torch.linspace(-0.7, 0.7, tilts, dtype=torch.float64)
+    return SeriesGeometry(
+        tilt_angle_rad=angle,
+        axis_angle_rad=torch.full_like(angle, 1.5),
+        axis_offset_angstrom=torch.zeros(tilts, 2, dtype=torch.float64),
+        dose=torch.linspace(2, 50, tilts, dtype=torch.float64),
+        defocus_um=torch.full_like(angle, defocus),
+        volume_size_angstrom=torch.tensor([side, side, side / 4], dtype=torch.float64),
+        image_size_angstrom=torch.tensor([side, side], dtype=torch.float64),
+    )

@@ -79,9 +79,7 @@ class ReferenceTable:
             _store(rows[i, :, 0:2], single, size)
             if gradient:
                 for channel, weight in enumerate((axis, axis[:, None], axis[:, None, None])):
-                    _store(
-                        rows[i, :, 2 + 2 * channel : 4 + 2 * channel], single * weight, size, -2j * torch.pi
-                    )
+                    _store(rows[i, :, 2 + 2 * channel : 4 + 2 * channel], single * weight, size, -2j * torch.pi)
 
         run_pieces(transform, range(count), maps.device)
         return cls(rows.reshape(-1, channels), size, size * pixel_size_angstrom)
@@ -117,7 +115,7 @@ def slices(
     around = corners(x, y, z, table.size, offset)
     values = F.embedding_bag(around.index, table.rows, per_sample_weights=around.weight, mode="sum")
     values = values * _friedel_signs(values.shape[1], values)[around.mate.long()]
-    values = values.reshape(*x.shape, -1)
+    values = values.reshape(*x.shape, table.rows.shape[1])
     return values if beyond is None else values.masked_fill(beyond, 0.0)
 
 

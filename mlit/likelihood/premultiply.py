@@ -83,6 +83,7 @@ def premultiply(
     weighted = weigh(images, resolution_angstrom)
     pixel = weighted.pixel_size_angstrom
     max_defocus = float(defocus_um[valid].abs().max()) if valid.any() else 1.0
+    max_defocus += float(optics.astigmatism_um.abs().max()) / 2
     boxes = boxes_for(pixel, tight_angstrom, resolution_angstrom, max_defocus, optics.voltage_kv)
     kept = FourierPixels.inside(boxes.tight, pixel, resolution_angstrom, weighted.pixels.device)
     cutter = _Cutter(weighted, optics, boxes, kept)
@@ -92,7 +93,8 @@ def premultiply(
     chunk = max(1, PATCHES_PER_CHUNK // boxes.large**2)
 
     def cut(tilt: int) -> None:
-        for part in valid[:, tilt].nonzero().squeeze(1).split(chunk):
+        seen = valid[:, tilt].nonzero().squeeze(1)
+        for part in seen.split(chunk) if len(seen) else ():
             first, other = cutter.cut(tilt, xy_angstrom[part, tilt], defocus_um[part, tilt], quadrature)
             data[part, tilt] = first
             if other is not None:
@@ -102,9 +104,7 @@ def premultiply(
     mean = (defocus_um * valid).sum(0) / valid.sum(0).clamp(min=1)
     power, power_cos, power_sin = _power(images, optics, mean, boxes, kept)
     slope = optics.defocus_slope(kept.frequency).float()
-    return ParticleImages(
-        kept, data, second, power, power_cos, power_sin, slope, xy_angstrom, defocus_um, mean, valid
-    )
+    return ParticleImages(kept, data, second, power, power_cos, power_sin, slope, xy_angstrom, defocus_um, mean, valid)
 
 
 class _Cutter:
@@ -118,9 +118,7 @@ class _Cutter:
         self.slope_float = self.slope.float()
         self.centring = centring_signs(kept)
 
-    def cut(
-        self, tilt: int, xy_angstrom: Tensor, defocus_um: Tensor, quadrature: bool
-    ) -> tuple[Tensor, Tensor | None]:
+    def cut(self, tilt: int, xy_angstrom: Tensor, defocus_um: Tensor, quadrature: bool) -> tuple[Tensor, Tensor | None]:
         """Premultiplied images ``"patch pixel"`` and, if asked for, their quadrature."""
         pixel = self.weighted.pixel_size_angstrom
         position = xy_angstrom / pixel
