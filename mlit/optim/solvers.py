@@ -111,12 +111,12 @@ def _climb(problem: DifferentiableProblem, optimiser: torch.optim.Optimizer, ste
         optimiser.zero_grad()
         loss = problem.loss()
         loss.backward()
-        value = -float(loss)
+        value = -float(loss.detach())
         if not values or value > max(values):
             for kept, parameter in zip(best, parameters, strict=True):
                 kept.copy_(parameter.detach())
         values.append(value)
-        return float(loss)
+        return -value
 
     before = problem.passes
     for _ in range(steps):

@@ -81,8 +81,6 @@ def test_damping_shortens_the_step():
 
 def test_an_indefinite_system_is_refused():
     system = random_system()
-    broken = ArrowSystem(
-        system.item, 10 * system.coupling, system.shared, system.item_gradient, system.shared_gradient
-    )
+    broken = ArrowSystem(system.item, 10 * system.coupling, system.shared, system.item_gradient, system.shared_gradient)
     with pytest.raises(torch.linalg.LinAlgError):
         broken.solve()

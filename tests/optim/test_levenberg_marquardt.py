@@ -71,9 +71,7 @@ def test_steps_that_are_far_too_long_are_damped_until_they_help():
     outcome = maximise(problem, Settings(max_passes=30))
     assert outcome.status == "converged"
     assert outcome.end == pytest.approx(0, abs=1e-2)
-    values = [
-        -(i - 0.7).square().sum() / 2 - (s - problem.target).square().sum() / 2 for i, s in problem.visited
-    ]
+    values = [-(i - 0.7).square().sum() / 2 - (s - problem.target).square().sum() / 2 for i, s in problem.visited]
     assert float(values[1]) < outcome.start, "the first step must have been a bad one"
     assert problem.true_value() == outcome.end
 
