@@ -99,6 +99,10 @@ class TiltSeriesDataModule(lightning.LightningDataModule):
         super().__init__()
         self.dataset = TiltSeriesDataset(project, project.series, diameter_angstrom, cache_bytes)
 
+    def transfer_batch_to_device(self, batch: SeriesBatch, device: torch.device, dataloader_idx: int) -> SeriesBatch:
+        """Move the images of a series."""
+        return batch.to(device)
+
     def train_dataloader(self) -> DataLoader:
         """One series a batch; no worker processes, since the images of a series are large and kept."""
         return DataLoader(self.dataset, batch_size=None, shuffle=False, num_workers=0)

@@ -23,6 +23,7 @@ from mlit.training.schedule import Schedule
 from mlit.training.series_step import SeriesContext, add_to_maps, fit, relative_amplitude
 
 LOG = logging.getLogger("mlit")
+LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ class MapSettings:
 
 @dataclass(frozen=True)
 class SeriesStatus:
-    """How the last fit of a series went; ``status`` starts with converged, improved, unchanged or rejected."""
+    """How the last fit of a series went.
+
+    ``status`` starts with converged, improved, unchanged, rejected (the parameters are those before the fit) or
+    left out (its images cannot be used).
+    """
 
     status: str
     passes: int = 0
@@ -136,12 +141,6 @@ class RefinementModule(lightning.LightningModule):
         """Parameters of one series."""
         return self.series[self.names.index(name)]  # type: ignore[return-value]
 
-    def transfer_batch_to_device(
-        self, batch: SeriesBatch, device: torch.device, dataloader_idx: int
-    ) -> SeriesBatch:
-        """Move the images of a series."""
-        return batch.to(device)
-
     def configure_optimizers(self) -> None:
         """None: every training step runs its own optimiser to the end."""
 
@@ -165,8 +164,7 @@ class RefinementModule(lightning.LightningModule):
     def training_step(self, batch: SeriesBatch, batch_idx: int) -> None:
         """Fit one series, unless that is done already, and add it to the maps."""
         if batch.images is None:
-            self.statuses[batch.name] = SeriesStatus(f"rejected: {batch.failure}")
-            LOG.warning("%s is left out: %s", batch.name, batch.failure)
+            self._leave_out(batch)
             return
         if self.current_epoch > 0:
             self._fit_or_recall(batch.name, batch.images)
@@ -176,6 +174,21 @@ class RefinementModule(lightning.LightningModule):
         model, context = self.model(batch.name), self.contexts[batch.name]
         add_to_maps(self._sums, model, batch.images, context, amplitude, length)
 
+    def _leave_out(self, batch: SeriesBatch) -> None:
+        status = SeriesStatus(f"{LEFT_OUT}: {batch.failure}")
+        if self.statuses[batch.name] != status:
+            LOG.warning("%s is %s", batch.name, status.status)
+        self.statuses[batch.name] = status
+
+    def left_out(self) -> dict[str, str]:
+        """Series that the last epoch could not use, with the reason."""
+        start = f"{LEFT_OUT}: "
+        return {
+            name: status.status.removeprefix(start)
+            for name, status in self.statuses.items()
+            if status.status.startswith(start)
+        }
+
     def _fit_or_recall(self, name: str, images: TiltImages) -> None:
         known = self.ledger.find(name, self.current_epoch)
         if known is not None:
@@ -183,7 +196,9 @@ class RefinementModule(lightning.LightningModule):
             self.amplitudes[name] = known["amplitude"]
             self.statuses[name] = SeriesStatus(**known["status"])
             return
-        self.statuses[name] = self._fit(name, images)
+        self.statuses[name] = status = self._fit(name, images)
+        if status.status.startswith("rejected"):
+            LOG.warning("%s keeps the parameters it had, its fit is %s", name, status.status)
         state = {
             "model": self.model(name).state_dict(),
             "amplitude": self.amplitudes[name],
