@@ -1,10 +1,8 @@
 """A refinement or reconstruction from config to results."""
 
-import json
 import logging
 import time
 import warnings
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mlit.errors import InputError
 from mlit.geometry.symmetry import point_group
-from mlit.io.atomic import atomic_write
+from mlit.io.particles import write_particles
 from mlit.likelihood.tilt_images import even_fast_size
 from mlit.maps.references import ReferenceSettings
 from mlit.project.project import Project
@@ -24,12 +22,14 @@ from mlit.project.warp_project import load_warp_project
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.ledger import SeriesLedger
 from mlit.training.module import MapSettings, RefinementModule
+from mlit.training.run_record import claim_output, note_settings
 from mlit.training.schedule import Iteration, Schedule
 from mlit.training.series_setup import Species, assign_groups, make_context, make_model
 from mlit.training.starting_maps import starting_mask, starting_references
 
 LOG = logging.getLogger("mlit")
 BOX_OVER_DIAMETER = 2.0
+SHELLS_AT_LEAST = 4  # in a fit, counted in inverse diameters, also where half maps agree on less
 
 
 def refine(cfg: DictConfig) -> None:
@@ -54,8 +54,11 @@ def refine(cfg: DictConfig) -> None:
         LOG.info("%s is finished already; give another output=… or delete it to run again", output)
         return
     lightning.seed_everything(cfg.seed, verbose=False)
+    make_species(cfg)  # what is wrong with it shall be said before files are read
     project = load_project(cfg)
+    refuse_inputs_as_outputs(project, output, cfg)
     module = make_module(project, cfg)
+    note_settings(output, cfg)
     data = TiltSeriesDataModule(project, cfg.species.diameter)
     fit(module, data, cfg)
     write_results(output, project, module, cfg, time.monotonic() - started)
@@ -83,9 +86,33 @@ def load_project(cfg: DictConfig) -> Project:
     return project
 
 
+def make_species(cfg: DictConfig) -> Species:
+    """Say what the molecule is."""
+    pixel = cfg.species.pixel_size_angstrom
+    if pixel is not None and pixel <= 0:
+        raise InputError(f"species.pixel_size_angstrom={pixel}: must be above zero")
+    return Species(cfg.species.name, cfg.species.diameter, cfg.species.symmetry)
+
+
+def refuse_inputs_as_outputs(project: Project, output: Path, cfg: DictConfig) -> None:
+    """Raise where a result would be written over what it is made from.
+
+    Raises
+    ------
+    InputError
+        Naming the file.
+    """
+    results = {(output / "warp_tiltseries" / f"{series.name}.xml").resolve() for series in project.series}
+    results.add((output / cfg.species.name / "particles.star").resolve())
+    inputs = {Path(cfg.data.particles).resolve(), *(series.xml.path.resolve() for series in project.series)}
+    for path in sorted(results & inputs):
+        raise InputError(f"output={output}: {path} is an input and would be overwritten; give another output=…")
+
+
 def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     """Assemble the LightningModule of a run."""
-    species = Species(cfg.species.name, cfg.species.diameter, cfg.species.symmetry)
+    species = make_species(cfg)
+    species.check_against(project)
     pixel = cfg.species.pixel_size_angstrom or project.pixel_size_angstrom
     group, folds = assign_groups(project, cfg.seed)
     options: Any = OmegaConf.to_container(cfg.model, resolve=True)
@@ -104,7 +131,8 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     )
     start = starting_references(cfg.species.half_maps, maps)
     iterations = tuple(Iteration(i.resolution_angstrom, tuple(i.blocks)) for i in cfg.schedule.iterations)
-    schedule = Schedule(iterations, 2 * max(pixel, project.pixel_size_angstrom))
+    coarsest = species.diameter_angstrom / SHELLS_AT_LEAST
+    schedule = Schedule(iterations, 2 * max(pixel, project.pixel_size_angstrom), coarsest)
     ledger = SeriesLedger(Path(cfg.output) / "checkpoints" / "series")
     solver = hydra.utils.instantiate(cfg.optimizer)
     return RefinementModule(models, contexts, maps, schedule, solver, ledger, start)
@@ -112,6 +140,7 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
 
 def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -> None:
     """Run the epochs, from the last checkpoint if there is one."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     callbacks = [hydra.utils.instantiate(node) for node in cfg.callbacks.values()]
     logger = hydra.utils.instantiate(cfg.logger) if cfg.logger else False
     trainer = hydra.utils.instantiate(
@@ -121,10 +150,10 @@ def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -
     resume = str(checkpoint) if checkpoint.is_file() else None
     if resume:
         LOG.info("going on from %s", checkpoint)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         trainer.fit(module, datamodule=data, ckpt_path=resume)
 
 
@@ -133,21 +162,15 @@ def write_results(
 ) -> None:
     """Write metadata, poses, maps and the summary."""
     assert module.halves is not None
-    used = [s for s in project.series if not module.statuses[s.name].status.startswith("rejected")]
+    left_out = module.left_out()
+    used = [series for series in project.series if series.name not in left_out]
     models = {series.name: module.model(series.name) for series in used}
     for series in used:
         write_series(output / "warp_tiltseries", series, models[series.name].geometry())
     folder = output / cfg.species.name
-    from mlit.io.particles import write_particles
-
     write_particles(folder / "particles.star", refined_particles(project, models))
     write_maps(folder, module.halves)
     resolution = module.halves.curves.resolution_angstrom(0.143)
-    failures = dict(project.failures) | {
-        name: status.status
-        for name, status in module.statuses.items()
-        if status.status.startswith("rejected")
-    }
     write_summary(
         output / "summary.json",
         {
@@ -155,7 +178,7 @@ def write_results(
             "wall_seconds": seconds,
             "series": len(used),
             "particles": sum(len(series.particle_index) for series in used),
-            "left_out": failures,
+            "left_out": dict(project.failures) | left_out,
             "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
             "input_sha256": {
                 str(path): content_hash(Path(path)) for path in (cfg.data.settings, cfg.data.particles)
@@ -164,35 +187,3 @@ def write_results(
     )
     LOG.info("FSC 0.143 at %.2f Å from %d series, in %.0f s", resolution, len(used), seconds)
     LOG.info("results: %s", output)
-
-
-def claim_output(output: Path, cfg: DictConfig) -> None:
-    """Note the settings of a run in its folder, or compare them with those of the run that is there.
-
-    Raises
-    ------
-    InputError
-        If a run with other settings is there.
-    """
-    path = output / "checkpoints" / "config.json"
-    wanted: Any = OmegaConf.to_container(cfg, resolve=True)
-    if not path.is_file():
-        with atomic_write(path) as partial:
-            partial.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
-        return
-    known = json.loads(path.read_text(encoding="utf-8"))
-    changed = sorted(_differences(known, wanted))
-    if changed:
-        raise InputError(
-            f"{output} holds a run with another {', '.join(changed)}; give another output=… or delete that folder"
-        )
-
-
-def _differences(first: Any, second: Any, key: str = "") -> list[str]:
-    """Keys whose values differ."""
-    if isinstance(first, Mapping) and isinstance(second, Mapping):
-        found = []
-        for name in first.keys() | second.keys():
-            found += _differences(first.get(name), second.get(name), f"{key}.{name}" if key else str(name))
-        return found
-    return [] if first == second else [key]

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from mlit.deformation.registry import BLOCKS
+from mlit.errors import InputError
+
 RESOLUTION_GAIN = 1.8
 
 
@@ -15,10 +18,23 @@ class Iteration:
         Finest detail that takes part; None: as far as the half maps agree.
     blocks
         Names of the blocks that are refined.
+
+    Raises
+    ------
+    InputError
+        If a block does not exist or the resolution is not above zero.
     """
 
     resolution_angstrom: float | None
     blocks: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        known = ("poses", *BLOCKS)
+        for name in self.blocks:
+            if name not in known:
+                raise InputError(f"schedule.iterations: there is no block {name!r}; blocks are {', '.join(known)}")
+        if self.resolution_angstrom is not None and self.resolution_angstrom <= 0:
+            raise InputError(f"schedule.iterations: resolution_angstrom={self.resolution_angstrom} must be above zero")
 
 
 @dataclass(frozen=True)
@@ -31,10 +47,13 @@ class Schedule:
         What to do.
     nyquist_angstrom
         Finest detail that the maps can hold.
+    coarsest_angstrom
+        Fits look at least this far, also where half maps agree on nothing: coarser, no pixel would take part.
     """
 
     iterations: tuple[Iteration, ...]
     nyquist_angstrom: float
+    coarsest_angstrom: float = float("inf")
 
     @property
     def epochs(self) -> int:
@@ -44,7 +63,8 @@ class Schedule:
     def fit_resolution(self, epoch: int, significant_angstrom: float) -> float:
         """Resolution of the fit in an epoch, given how far the references are significant."""
         asked = self.iterations[epoch - 1].resolution_angstrom
-        return max(self.nyquist_angstrom, significant_angstrom if asked is None else asked)
+        wanted = significant_angstrom if asked is None else asked
+        return max(self.nyquist_angstrom, min(wanted, self.coarsest_angstrom))
 
     def map_resolution(self, epoch: int, fit_angstrom: float | None) -> float:
         """Resolution of the reconstruction at the end of an epoch.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 from mlit.deformation.poses import Poses
 from mlit.deformation.registry import make_blocks
 from mlit.deformation.series_model import SeriesModel
+from mlit.errors import InputError
 from mlit.geometry.rotations import matrix_from_euler
+from mlit.geometry.symmetry import point_group
 from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
 from mlit.io.particle_table import ParticleTable
 from mlit.project.project import Project, SeriesInput
@@ -20,6 +23,7 @@ from mlit.training.series_step import SeriesContext
 PARTICLES_PER_FOLD = 100  # a half set larger than twice this needs fewer folds
 MAX_FOLDS = 4
 BORDER_OVER_DIAMETER = 1 / 8
+FEWEST_PIXELS = 4  # across a molecule
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,45 @@ class Species:
         Diameter.
     symmetry
         Point group.
+
+    Raises
+    ------
+    InputError
+        If one of them is impossible.
     """
 
     name: str
     diameter_angstrom: float
     symmetry: str
+
+    def __post_init__(self) -> None:
+        if not self.diameter_angstrom > 0:
+            raise InputError(f"species.diameter={self.diameter_angstrom:g}: must be above zero; give it in Å")
+        if Path(self.name).name != self.name:
+            raise InputError(f"species.name={self.name}: must be a plain name, it becomes that of a folder")
+        point_group(self.symmetry)
+
+    def check_against(self, project: Project) -> None:
+        """Raise if the molecule cannot be seen in the images of a project.
+
+        Raises
+        ------
+        InputError
+            If it is larger than an image, or smaller than a few pixels.
+        """
+        diameter = self.diameter_angstrom
+        for series in project.series:
+            x, y = series.geometry.image_size_angstrom.tolist()
+            if diameter > min(x, y):
+                raise InputError(
+                    f"species.diameter={diameter:g}: is more than the images of {series.name} show "
+                    f"({x:.0f} × {y:.0f} Å); give the diameter of the molecule in Å"
+                )
+        if diameter < FEWEST_PIXELS * project.pixel_size_angstrom:
+            raise InputError(
+                f"species.diameter={diameter:g}: is less than {FEWEST_PIXELS} pixels of "
+                f"{project.pixel_size_angstrom:g} Å; give the diameter of the molecule in Å"
+            )
 
 
 def assign_groups(project: Project, seed: int) -> tuple[Int[Tensor, " particle"], int]:
