@@ -27,7 +27,5 @@ def key_comments(file: Path, prefix: str = "") -> dict[str, str]:
         parents.append((indent, match["key"]))
         trailing = _TRAILING.search(match["rest"])
         if trailing:
-            comments[".".join([*([prefix] if prefix else []), *(key for _, key in parents)])] = trailing[
-                "text"
-            ]
+            comments[".".join([*([prefix] if prefix else []), *(key for _, key in parents)])] = trailing["text"]
     return comments

@@ -32,9 +32,7 @@ def parse(texts: Sequence[str]) -> list[Override]:
             overrides.append(parser.parse_override(text))
         except HydraException as error:
             reason = str(error).splitlines()[0]
-            raise InputError(
-                f"cannot read {text!r}: give key=value, quoted where needed ({reason})"
-            ) from error
+            raise InputError(f"cannot read {text!r}: give key=value, quoted where needed ({reason})") from error
     return overrides
 
 
@@ -109,9 +107,7 @@ def in_full(override: Override, reference: Composed) -> str:
     """
     key, _, raw = str(override.input_line).partition("=")
     default = (
-        lookup(reference.values, override.key_or_group)
-        if has_key(reference.values, override.key_or_group)
-        else None
+        lookup(reference.values, override.key_or_group) if has_key(reference.values, override.key_or_group) else None
     )
     if isinstance(default, dict) and "grid" in default and raw.lstrip().startswith("["):
         return f"{key}.grid={raw}"

@@ -71,9 +71,7 @@ def memory_need(summaries: Sequence[SeriesSummary], diameter_angstrom: float | N
     images = max(4 * s.tilts_used * math.prod(s.image_size_px) for s in summaries)
     if diameter_angstrom is None:
         return MemoryNeed(images / _GIB, None, None)
-    box = max(
-        2 * math.ceil(_BOX_DIAMETERS * diameter_angstrom / s.pixel_size_angstrom / 2) for s in summaries
-    )
+    box = max(2 * math.ceil(_BOX_DIAMETERS * diameter_angstrom / s.pixel_size_angstrom / 2) for s in summaries)
     boxes = max(12 * s.particles * s.tilts_used for s in summaries) * box * (box // 2 + 1)
     return MemoryNeed(images / _GIB, boxes / _GIB, box)
 

@@ -16,9 +16,7 @@ from mlit.cli.suggest import did_you_mean
 from mlit.errors import InputError
 
 
-def validated_overrides(
-    composer: Composer, texts: Sequence[str], multirun: bool, complete: bool = True
-) -> list[str]:
+def validated_overrides(composer: Composer, texts: Sequence[str], multirun: bool, complete: bool = True) -> list[str]:
     """Check the overrides of a call and return them as Hydra shall read them.
 
     Parameters
@@ -40,9 +38,7 @@ def validated_overrides(
     parsed = checks.parse(texts)
     for override in parsed:
         if override.is_sweep_override() and not multirun:
-            raise InputError(
-                f"{override.input_line}: several values need -m (sweep), or quotes if they are one"
-            )
+            raise InputError(f"{override.input_line}: several values need -m (sweep), or quotes if they are one")
     with composer.ready():
         groups = composer.compose([]).choices
         expanded: list[str] = []
@@ -55,9 +51,7 @@ def validated_overrides(
         return [checks.in_full(override, reference) for override in parsed]
 
 
-def _check_job(
-    composer: Composer, parsed: Sequence[Override], groups: Mapping[str, Any], complete: bool
-) -> list[str]:
+def _check_job(composer: Composer, parsed: Sequence[Override], groups: Mapping[str, Any], complete: bool) -> list[str]:
     """Check the overrides of one run and return them in full words."""
     chosen = []
     for override in parsed:
@@ -125,18 +119,14 @@ def _check_entries(key: str, entries: Sequence[Any], default: Sequence[Any]) -> 
     examples: dict[str, Any] = {}
     for example in default:
         if isinstance(example, dict):
-            examples |= {
-                name: value for name, value in example.items() if value is not None or name not in examples
-            }
+            examples |= {name: value for name, value in example.items() if value is not None or name not in examples}
     for entry in entries:
         if examples and isinstance(entry, dict):
             unknown = next((name for name in entry if name not in examples), None)
             if unknown is not None:
                 raise InputError(f"{key}: there is no key {unknown!r}{did_you_mean(str(unknown), examples)}")
         elif default and not fits(entry, expected_kind("", default[0])):
-            raise InputError(
-                f"{key}: each entry is {expected_kind('', default[0]).value}, not {_shown(entry)}"
-            )
+            raise InputError(f"{key}: each entry is {expected_kind('', default[0]).value}, not {_shown(entry)}")
 
 
 def _shown(value: Any) -> str:

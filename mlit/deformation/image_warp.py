@@ -45,9 +45,7 @@ class ImageWarp(Block):
         columns, rows = grid
         tilts, nodes = geometry.tilts, rows * columns
         groups = torch.arange(tilts * nodes * 2).reshape(tilts, nodes, 2).transpose(1, 2).reshape(-1, nodes)
-        covariance = smooth_covariance(
-            (rows, columns), smoothness, shift_prior_angstrom / warp_prior_angstrom
-        )
+        covariance = smooth_covariance((rows, columns), smoothness, shift_prior_angstrom / warp_prior_angstrom)
         super().__init__(
             tilts * nodes * 2,
             per_tilt_columns(tilts, nodes * 2),

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mlit.geometry.rotations import matrix_from_rotvec
@@ -34,19 +34,36 @@ class Poses(nn.Module):
     ) -> None:
         super().__init__()
         self.raw = nn.Parameter(torch.zeros(len(position_angstrom), 6, dtype=torch.float64))
-        self.register_buffer("start_angstrom", position_angstrom.double(), persistent=True)
-        self.register_buffer("start_rotation", rotation.double(), persistent=True)
+        self.register_buffer("start_angstrom", position_angstrom.double())
+        self.register_buffer("start_rotation", rotation.double())
+        count = len(position_angstrom)
+        self.register_buffer("frame_rotation", torch.eye(3, dtype=torch.float64).repeat(count, 1, 1))
+        self.register_buffer("frame_shift_angstrom", torch.zeros(count, 3, dtype=torch.float64))
         self.scale_angstrom = position_prior_angstrom
         self.scale_rad = math.radians(rotation_prior_deg)
 
     def at(self, raw: Float[Tensor, "particle 6"]) -> tuple[Tensor, Tensor]:
         """Positions (Å) and orientations for given raw values, shaped like the starting ones."""
-        start, rotation = self.get_buffer("start_angstrom"), self.get_buffer("start_rotation")
-        shift, turn = self.change(raw)
-        if start.dim() == 3:
-            shift, turn = shift[:, None], turn[:, None]
-        return start + shift, turn @ rotation
+        return self.moved(self.get_buffer("start_angstrom"), self.get_buffer("start_rotation"), raw)
 
-    def change(self, raw: Float[Tensor, "particle 6"]) -> tuple[Tensor, Tensor]:
-        """Shift ``"particle 3"`` (Å) and rotation from the left ``"particle 3 3"`` for given raw values."""
-        return raw[:, :3] * self.scale_angstrom, matrix_from_rotvec(raw[:, 3:] * self.scale_rad)
+    def moved(
+        self, position_angstrom: Tensor, rotation: Tensor, raw: Float[Tensor, "particle 6"]
+    ) -> tuple[Tensor, Tensor]:
+        """Apply the refined changes and the motion of the reference frame to poses ``"particle [sample] 3"``."""
+        shift, turn = raw[:, :3] * self.scale_angstrom, matrix_from_rotvec(raw[:, 3:] * self.scale_rad)
+        frame = self.get_buffer("frame_rotation"), self.get_buffer("frame_shift_angstrom")
+        if position_angstrom.dim() == 3:
+            shift, turn, frame = shift[:, None], turn[:, None], (frame[0][:, None], frame[1][:, None])
+        oriented = turn @ rotation @ frame[0].transpose(-1, -2)
+        return position_angstrom + shift - (oriented @ frame[1][..., None]).squeeze(-1), oriented
+
+    def follow(
+        self, which: Bool[Tensor, " particle"], rotation: Float[Tensor, "3 3"], shift_angstrom: Float[Tensor, "3"]
+    ) -> None:
+        """Let some particles follow a motion ``x -> rotation x + shift`` of their reference, in place.
+
+        The motion is a choice of frame, not an error of the start: it costs no prior.
+        """
+        turn, shift = self.get_buffer("frame_rotation"), self.get_buffer("frame_shift_angstrom")
+        shift[which] = shift[which] @ rotation.T.to(shift) + shift_angstrom.to(shift)
+        turn[which] = rotation.to(turn) @ turn[which]

@@ -1,6 +1,6 @@
 """Blocks by the name that configs call them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlit.deformation.block import Block
@@ -9,7 +9,7 @@ from mlit.deformation.image_warp import ImageWarp
 from mlit.deformation.stage_angles import StageAngles
 from mlit.geometry.series_geometry import SeriesGeometry
 
-BLOCKS: dict[str, type[Block]] = {block.name: block for block in (ImageWarp, StageAngles, Defocus)}
+BLOCKS: dict[str, Callable[..., Block]] = {block.name: block for block in (ImageWarp, StageAngles, Defocus)}
 
 
 def make_blocks(geometry: SeriesGeometry, options: Mapping[str, Mapping[str, Any]]) -> list[Block]:

@@ -70,7 +70,7 @@ class SeriesModel(nn.Module):
     @property
     def hyper(self) -> Float[Tensor, " hyper"]:
         """The hyperparameters being refined, in one vector."""
-        active = [block.raw for block in self.active_blocks]
+        active: list[Tensor] = [block.raw for block in self.active_blocks]
         return torch.cat(active) if active else self.poses.raw.new_zeros(0)
 
     def split(self, hyper: Float[Tensor, " hyper"]) -> list[tuple[Block, Tensor]]:
@@ -125,7 +125,7 @@ class SeriesModel(nn.Module):
                 v = self.view_at(p, h)
                 return v.xy_angstrom, v.rotation, v.defocus_um
 
-            _, tangent = torch.func.jvp(flat, (poses, hyper), (pose_seed, hyper_seed))
+            tangent = torch.func.jvp(flat, (poses, hyper), (pose_seed, hyper_seed))[1]
             return local_tangent(view, View(*tangent))
 
         pose_seeds = torch.eye(6, dtype=poses.dtype)[:, None, :].expand(6, len(poses), 6)

@@ -30,9 +30,7 @@ def centred_rfft2(images: Float[Tensor, "*batch y x"]) -> Complex[Tensor, "*batc
     return centred_rfftn(images, 2)
 
 
-def centred_irfft2(
-    spectra: Complex[Tensor, "*batch ky kx"], size: Sequence[int]
-) -> Float[Tensor, "*batch y x"]:
+def centred_irfft2(spectra: Complex[Tensor, "*batch ky kx"], size: Sequence[int]) -> Float[Tensor, "*batch y x"]:
     """Images of shape `size` (y, x) from their centred transforms."""
     return centred_irfftn(spectra, size)
 

@@ -95,9 +95,7 @@ def resize_spectrum(
     return _resize_half_axis(spectrum, n, size, axes)
 
 
-def fourier_resize(
-    array: Float[Tensor, "*batch_and_grid"], size: int, dims: int
-) -> Float[Tensor, "*batch_and_new"]:
+def fourier_resize(array: Float[Tensor, "*batch_and_grid"], size: int, dims: int) -> Float[Tensor, "*batch_and_new"]:
     """Resample squares or cubes of n pixels to `size` pixels over the same field of view.
 
     The new pixel size is n / size times the old one. Cropping removes every frequency beyond the new Nyquist
@@ -122,9 +120,7 @@ def resample_images(images: Float[Tensor, "*batch y x"], size: int) -> Float[Ten
     return fourier_resize(images, size, 2)
 
 
-def size_for_pixel(
-    n: int, pixel_size_angstrom: float, wanted_pixel_size_angstrom: float
-) -> tuple[int, float]:
+def size_for_pixel(n: int, pixel_size_angstrom: float, wanted_pixel_size_angstrom: float) -> tuple[int, float]:
     """Even box that comes nearest to a wanted pixel size by `fourier_resize`, and its true pixel size."""
     size = max(2, 2 * round(n * pixel_size_angstrom / wanted_pixel_size_angstrom / 2))
     return size, n * pixel_size_angstrom / size

@@ -61,9 +61,7 @@ def friedel_weights(n: int, device: torch.device = CPU) -> Float[Tensor, "half"]
     return weights
 
 
-def shell_sum(
-    values: Float[Tensor, "*batch_and_grid"], n: int, dims: int = 3
-) -> Float[Tensor, "*batch shell"]:
+def shell_sum(values: Float[Tensor, "*batch_and_grid"], n: int, dims: int = 3) -> Float[Tensor, "*batch shell"]:
     """Sum of real values over the shells of the full transform, every Friedel pair counted twice.
 
     Parameters
@@ -82,9 +80,7 @@ def shell_sum(
     batch = values.shape[: values.ndim - dims]
     index = shell_index(n, dims, values.device)
     if grid != index.shape:
-        raise ValueError(
-            f"values of shape {tuple(grid)} are not the rfftn layout {tuple(index.shape)} of {n} pixels"
-        )
+        raise ValueError(f"values of shape {tuple(grid)} are not the rfftn layout {tuple(index.shape)} of {n} pixels")
     wide = values.dtype if values.device.type == "mps" else torch.float64
     weighted = (values.to(wide) * friedel_weights(n, values.device).to(wide)).reshape(-1, index.numel())
     sums = torch.zeros(weighted.shape[0], n // 2 + 2, dtype=wide, device=values.device)
@@ -102,9 +98,7 @@ def shell_counts(n: int, dims: int = 3, device: torch.device = CPU) -> Float[Ten
     return shell_sum(torch.ones(shell_index(n, dims, device).shape, device=device), n, dims)
 
 
-def shell_mean(
-    values: Float[Tensor, "*batch_and_grid"], n: int, dims: int = 3
-) -> Float[Tensor, "*batch shell"]:
+def shell_mean(values: Float[Tensor, "*batch_and_grid"], n: int, dims: int = 3) -> Float[Tensor, "*batch shell"]:
     """Mean of real values over shells; see `shell_sum`."""
     return shell_sum(values, n, dims) / shell_counts(n, dims, values.device)
 

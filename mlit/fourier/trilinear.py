@@ -93,9 +93,7 @@ def gridding_profile(size: int, device: torch.device | str = "cpu") -> Float[Ten
     return torch.sinc(r / size).square().float()
 
 
-def divide_gridding(
-    volume: Float[Tensor, "... z y x"], padded_size: int | None = None
-) -> Float[Tensor, "... z y x"]:
+def divide_gridding(volume: Float[Tensor, "... z y x"], padded_size: int | None = None) -> Float[Tensor, "... z y x"]:
     """Divide out the fall-off of trilinear interpolation.
 
     ``padded_size`` is the side of the grid that is interpolated; by default the volume's own.

@@ -72,9 +72,7 @@ def euler_from_matrix(matrix: Float[Tensor, "... 3 3"]) -> Float[Tensor, "... 3"
     locked = sin_tilt < 100 * torch.finfo(matrix.dtype).eps
     rot = torch.where(locked, 0.0, torch.atan2(matrix[..., 2, 1], matrix[..., 2, 0]))
     tilt = torch.atan2(sin_tilt, matrix[..., 2, 2])
-    second_column = (
-        matrix[..., :, 1] * torch.cos(rot)[..., None] - matrix[..., :, 0] * torch.sin(rot)[..., None]
-    )
+    second_column = matrix[..., :, 1] * torch.cos(rot)[..., None] - matrix[..., :, 0] * torch.sin(rot)[..., None]
     psi = torch.atan2(second_column[..., 0], second_column[..., 1])
     return torch.stack([rot, tilt, psi], dim=-1)
 

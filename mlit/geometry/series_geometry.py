@@ -80,9 +80,7 @@ class SeriesGeometry:
     level_angle_y_rad: Float[Tensor, ""] = field(default_factory=_zeros)
     depth_inverted: bool = False
     image_warp: Float[Tensor, "warp_t warp_y warp_x 2"] = field(default_factory=lambda: _zeros(1, 1, 1, 2))
-    stage_angles_rad: Float[Tensor, "stage_t stage_y stage_x 3"] = field(
-        default_factory=lambda: _zeros(1, 1, 1, 3)
-    )
+    stage_angles_rad: Float[Tensor, "stage_t stage_y stage_x 3"] = field(default_factory=lambda: _zeros(1, 1, 1, 3))
     volume_warp: Float[Tensor, "dose_node volume_z volume_y volume_x 3"] = field(
         default_factory=lambda: _zeros(1, 1, 1, 1, 3)
     )
@@ -119,9 +117,7 @@ class SeriesGeometry:
         """
         centred = position - self.volume_size_angstrom / 2
         centred = centred if position.ndim == 3 else centred[:, None, :]
-        shift = evaluate_volume_warp(
-            self.volume_warp, position / self.volume_size_angstrom, normalised_dose(self.dose)
-        )
+        shift = evaluate_volume_warp(self.volume_warp, position / self.volume_size_angstrom, normalised_dose(self.dose))
         return centred + shift
 
     def project(self, position: Float[Tensor, "particle 3"] | Float[Tensor, "particle tilt 3"]) -> Projection:

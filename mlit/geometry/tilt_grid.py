@@ -20,9 +20,7 @@ def grid_at_tilts(
         return grid
     if grid.shape[0] == 1:
         return grid.expand(tilts, -1, -1, -1)
-    weights = natural_spline_weights(
-        grid.shape[0], tilt_fraction(tilts, dtype=grid.dtype, device=grid.device)
-    )
+    weights = natural_spline_weights(grid.shape[0], tilt_fraction(tilts, dtype=grid.dtype, device=grid.device))
     return torch.einsum("tk,kyxc->tyxc", weights, grid)
 
 

@@ -137,9 +137,7 @@ def _byte_order(raw: bytes, path: Path) -> Literal["<", ">"]:
         if int(fields["mode"]) in _DTYPES and min(dimensions) > 0 and int(fields["nsymbt"]) >= 0:
             return order
     mode = int(np.frombuffer(raw, dtype=HEADER_DTYPE.newbyteorder("<"))[0]["mode"])
-    raise InputError(
-        f"{path}: is not an MRC file that mlit reads (mode {mode}; modes 0, 1, 2, 6 and 12 are known)"
-    )
+    raise InputError(f"{path}: is not an MRC file that mlit reads (mode {mode}; modes 0, 1, 2, 6 and 12 are known)")
 
 
 def _pixel_size(cell_angstrom: float, samples: int) -> float | None:
@@ -153,6 +151,5 @@ def _check_size(header: MrcHeader, path: Path) -> None:
     present = path.stat().st_size
     if present < expected:
         raise InputError(
-            f"{path}: is cut short ({present} bytes of {expected} that its header announces); "
-            "copy or make it again"
+            f"{path}: is cut short ({present} bytes of {expected} that its header announces); copy or make it again"
         )

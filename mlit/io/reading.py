@@ -40,6 +40,4 @@ def read_text(path: Path, kind: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: {kind} is not UTF-8 text (byte {error.start}); is it the right file?"
-        ) from error
+        raise InputError(f"{path}: {kind} is not UTF-8 text (byte {error.start}); is it the right file?") from error

@@ -63,9 +63,7 @@ def relion_names(table: pd.DataFrame, where: str) -> pd.Series:
     for column in ("rlnTomoName", "rlnMicrographName"):
         if column in table.columns:
             return pd.Series(table[column])
-    raise InputError(
-        f"{where}: has neither rlnTomoName nor rlnMicrographName; add the series of each particle"
-    )
+    raise InputError(f"{where}: has neither rlnTomoName nor rlnMicrographName; add the series of each particle")
 
 
 def relion_poses(
@@ -124,9 +122,7 @@ class _OpticsPixels:
         if -1 in group:
             row = group.index(-1)
             name = self.table["rlnOpticsGroup"].iloc[row]
-            raise InputError(
-                f"{self.where}: row {row + 1}: optics group {name} is not in data_optics; add it"
-            )
+            raise InputError(f"{self.where}: row {row + 1}: optics group {name} is not in data_optics; add it")
         return np.array(group, dtype=np.int64)
 
     def column(self, name: str) -> np.ndarray | None:
@@ -180,9 +176,7 @@ def _positions(table: pd.DataFrame, pixels: _OpticsPixels, scale: RelionScale, w
         return centred + _volume_sizes(relion_names(table, where), scale, where) / 2
     coordinate = _triple(table, "rlnCoordinate{}", ("X", "Y", "Z"), where)
     if coordinate is None:
-        raise InputError(
-            f"{where}: has no coordinates; add rlnCoordinateX, rlnCoordinateY and rlnCoordinateZ"
-        )
+        raise InputError(f"{where}: has no coordinates; add rlnCoordinateX, rlnCoordinateY and rlnCoordinateZ")
     if len(coordinate) > 2 and coordinate.min() >= 0 and coordinate.max() <= 1:
         raise InputError(
             f"{where}: all rlnCoordinate values lie between 0 and 1, as fractions of the volume do; "
@@ -191,9 +185,7 @@ def _positions(table: pd.DataFrame, pixels: _OpticsPixels, scale: RelionScale, w
     return coordinate * _coordinate_pixel(table, pixels, scale, where)[:, None]
 
 
-def _coordinate_pixel(
-    table: pd.DataFrame, pixels: _OpticsPixels, scale: RelionScale, where: str
-) -> np.ndarray:
+def _coordinate_pixel(table: pd.DataFrame, pixels: _OpticsPixels, scale: RelionScale, where: str) -> np.ndarray:
     """Å per unit of rlnCoordinate of each particle."""
     if scale.coordinate_pixel_size_angstrom is not None:
         return np.full(len(table), scale.coordinate_pixel_size_angstrom)
@@ -235,9 +227,7 @@ def _offsets(table: pd.DataFrame, pixels: _OpticsPixels, where: str) -> np.ndarr
         return np.zeros((len(table), 3))
     pixel = pixels.image()
     if pixel is None:
-        raise InputError(
-            f"{where}: rlnOriginX is in pixels but no rlnImagePixelSize says how large they are; add it"
-        )
+        raise InputError(f"{where}: rlnOriginX is in pixels but no rlnImagePixelSize says how large they are; add it")
     return in_pixels * pixel[:, None]
 
 

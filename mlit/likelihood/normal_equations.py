@@ -28,9 +28,7 @@ def assemble(
     rows = columns[:, :, None].expand(-1, -1, width)
     shared.index_put_((rows, rows.transpose(1, 2)), per_tilt, accumulate=True)
     shared_gradient = by_pose.new_zeros(hyper_count)
-    shared_gradient.index_add_(
-        0, columns.flatten(), torch.einsum("ptic,pti->tc", by_hyper, gradient).flatten()
-    )
+    shared_gradient.index_add_(0, columns.flatten(), torch.einsum("ptic,pti->tc", by_hyper, gradient).flatten())
     return ArrowSystem(item, coupling, shared, item_gradient, shared_gradient)
 
 

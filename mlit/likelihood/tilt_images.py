@@ -60,9 +60,7 @@ class TiltImages:
         """One tilt alone."""
         one = slice(index, index + 1)
         bfactor = None if self.bfactor_angstrom2 is None else self.bfactor_angstrom2[one]
-        return TiltImages(
-            self.pixels[one], self.pixel_size_angstrom, self.noise[one], self.dose[one], bfactor
-        )
+        return TiltImages(self.pixels[one], self.pixel_size_angstrom, self.noise[one], self.dose[one], bfactor)
 
     def noise_density(self, frequency: Float[Tensor, "*grid"]) -> Float[Tensor, "tilt *grid"]:
         """Noise power density (Å²) at frequencies in 1/Å."""
@@ -134,4 +132,5 @@ def even_size(length: float) -> int:
 
 def even_fast_size(length: float) -> int:
     """Smallest even number not below ``length`` whose transform is fast."""
-    return 2 * int(scipy.fft.next_fast_len(even_size(length) // 2, real=True))
+    half: int = scipy.fft.next_fast_len(even_size(length) // 2, real=True)  # type: ignore[assignment]
+    return 2 * half

@@ -51,9 +51,7 @@ def multiply_spectrum(volume: Float[Tensor, "*batch z y x"], factor: Float[Tenso
     return torch.fft.irfftn(torch.fft.rfftn(volume, dim=AXES) * factor.to(volume), s=(n, n, n), dim=AXES)
 
 
-def _frequency(
-    volume: Float[Tensor, "*batch z y x"], pixel_size_angstrom: float
-) -> Float[Tensor, "z y half"]:
+def _frequency(volume: Float[Tensor, "*batch z y x"], pixel_size_angstrom: float) -> Float[Tensor, "z y half"]:
     n = cube_edge(volume)
     return frequency_radius(n, 3, volume.device) / (n * pixel_size_angstrom)
 
@@ -83,9 +81,7 @@ def filter_by_shells(
     """
     n = cube_edge(volume)
     if curve.shape != (n // 2 + 1,):
-        raise ValueError(
-            f"a map of {n} pixels needs a curve of {n // 2 + 1} shells, not {tuple(curve.shape)}"
-        )
+        raise ValueError(f"a map of {n} pixels needs a curve of {n // 2 + 1} shells, not {tuple(curve.shape)}")
     radius = frequency_radius(n, 3, volume.device).clamp(max=n // 2)
     lower = radius.floor().clamp(max=n // 2 - 1)
     values = curve.to(volume)

@@ -55,9 +55,7 @@ def fourier_shell_correlation(
     Shells in which either map is empty get zero. Shell 0 holds one real number and is ±1 at best: ignore it.
     """
     axes = (-3, -2, -1)
-    return _spectral_correlation(
-        torch.fft.rfftn(first, dim=axes), torch.fft.rfftn(second, dim=axes), cube_edge(first)
-    )
+    return _spectral_correlation(torch.fft.rfftn(first, dim=axes), torch.fft.rfftn(second, dim=axes), cube_edge(first))
 
 
 def _first_shell_below(curve: Float[Tensor, "shell"], threshold: float) -> int:
@@ -111,8 +109,7 @@ def fsc_curves(
     masked = fourier_shell_correlation(half1 * mask, half2 * mask)
     first = _first_shell_below(unmasked, 0.8)
     random1, random2 = (
-        torch.fft.irfftn(_randomise_phases(spectrum, first, generator), s=(n, n, n)) * mask
-        for spectrum in spectra
+        torch.fft.irfftn(_randomise_phases(spectrum, first, generator), s=(n, n, n)) * mask for spectrum in spectra
     )
     randomised = fourier_shell_correlation(random1, random2)
     shell = torch.arange(len(masked), device=masked.device)

@@ -95,9 +95,7 @@ def _derivatives(volume: Float[Tensor, "z y x"], pixel_size_angstrom: float) -> 
     full = torch.fft.fftfreq(n, pixel_size_angstrom, device=volume.device)
     half = torch.fft.rfftfreq(n, pixel_size_angstrom, device=volume.device)
     spectrum = 2j * math.pi * torch.fft.rfftn(volume)
-    gx, gy, gz = (
-        torch.fft.irfftn(spectrum * k, s=(n, n, n)) for k in (half, full[:, None], full[:, None, None])
-    )
+    gx, gy, gz = (torch.fft.irfftn(spectrum * k, s=(n, n, n)) for k in (half, full[:, None], full[:, None, None]))
     x = (torch.arange(n, device=volume.device) - n // 2) * pixel_size_angstrom
     y, z = x[:, None], x[:, None, None]
     return [z * gy - y * gz, x * gz - z * gx, y * gx - x * gy, -gx, -gy, -gz]

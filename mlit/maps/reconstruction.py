@@ -60,9 +60,7 @@ def insert_particles(
     run_pieces(add, group.unique().tolist(), sums.rows.device)
 
 
-def _ctf_power(
-    images: ParticleImages, view: View, particle: Tensor, tilt: Tensor
-) -> Float[Tensor, "image pixel"]:
+def _ctf_power(images: ParticleImages, view: View, particle: Tensor, tilt: Tensor) -> Float[Tensor, "image pixel"]:
     """W of each image at its own defocus."""
     offset = (view.defocus_um[particle, tilt] - images.tilt_defocus_um[tilt]).float()
     twice = 2 * offset[:, None] * images.slope

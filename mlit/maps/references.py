@@ -16,7 +16,7 @@ from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import crop_or_pad
 from mlit.fourier.shells import frequency_radius, shell_mean
 from mlit.fourier.slices import ReferenceTable
-from mlit.maps.filters import cosine_step
+from mlit.maps.filters import cosine_step, low_pass
 from mlit.maps.fsc import FscCurves, fsc_curves, last_significant_shell, smooth_fsc
 from mlit.maps.mask import MaskResult, soft_mask
 from mlit.maps.reconstruction import combine, density, divide
@@ -37,11 +37,15 @@ class ReferenceSettings:
         Both halves share their data below this resolution; 0 keeps them apart throughout.
     tight_box
         Side of the reference's box over the diameter.
+    posterior_mean
+        Whether references are the posterior mean of the density. If not, they are the plain maps, cut at the
+        resolution to which the half maps agree.
     """
 
     diameter_angstrom: float
     shared_resolution_angstrom: float = 40.0
     tight_box: float = 1.15
+    posterior_mean: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,7 @@ class HalfMaps:
         """Correlate two half maps inside a mask."""
         curves = fsc_curves(first, second, mask.mask, pixel_size_angstrom, seed=seed)
         last = max(1, last_significant_shell(curves.corrected, mask.volume_fraction))
-        return cls(
-            first, second, pixel_size_angstrom, mask, curves, 1 / float(curves.frequency_per_angstrom[last])
-        )
+        return cls(first, second, pixel_size_angstrom, mask, curves, 1 / float(curves.frequency_per_angstrom[last]))
 
     @property
     def signal(self) -> Float[Tensor, " shell"]:
@@ -127,9 +129,7 @@ def half_maps(
     )
     if mask is None:
         average = (first + second) / 2
-        result = soft_mask(
-            average, sums.pixel_size_angstrom, settings.diameter_angstrom, expected_resolution_angstrom
-        )
+        result = soft_mask(average, sums.pixel_size_angstrom, settings.diameter_angstrom, expected_resolution_angstrom)
     else:
         result = MaskResult(mask, "density", float(mask.mean()))
     return HalfMaps.judge(first, second, sums.pixel_size_angstrom, result, seed)
@@ -157,12 +157,14 @@ def reference_maps(
     def without(group: int) -> Tensor:
         half = group // folds
         data, weight = totals[half]
-        prior = shell_mean(weight, sums.size) * (1 - signal) / signal
+        prior = shell_mean(weight, sums.size) * (1 - signal) / signal if settings.posterior_mean else None
         if folds > 1:
             own_data, own_weight = combine(sums, [group], operators)
             data, weight = data - own_data, weight - own_weight
         other_data, other_weight = totals[1 - half]
         volume = divide(data + share * other_data, weight + share * other_weight, sums, operators, prior)
+        if not settings.posterior_mean:
+            volume = low_pass(volume, sums.pixel_size_angstrom, halves.significant_resolution_angstrom)
         return crop_or_pad(volume * halves.mask.mask, limit, 3)
 
     return torch.stack(run_pieces(without, range(groups), sums.rows.device))

@@ -45,9 +45,7 @@ class RigidMotion:
 
     def then(self, other: "RigidMotion") -> "RigidMotion":
         """Motion that does this one first and the other afterwards."""
-        return RigidMotion(
-            other.rotation @ self.rotation, other.rotation @ self.shift_angstrom + other.shift_angstrom
-        )
+        return RigidMotion(other.rotation @ self.rotation, other.rotation @ self.shift_angstrom + other.shift_angstrom)
 
     def inverse(self) -> "RigidMotion":
         """Motion that undoes this one."""
@@ -76,9 +74,7 @@ def _displace(volume: Float[Tensor, "z y x"], axis: int, shift: Tensor) -> Float
     return torch.fft.irfft(spectrum, n=n, dim=axis)
 
 
-def _rotate_plane(
-    volume: Float[Tensor, "z y x"], first: int, second: int, angle: float
-) -> Float[Tensor, "z y x"]:
+def _rotate_plane(volume: Float[Tensor, "z y x"], first: int, second: int, angle: float) -> Float[Tensor, "z y x"]:
     """Rotate by three shears in the plane of two axes, the first towards the second.
 
     Every shear is an exact band-limited shift of lines (Unser, Thévenaz & Yaroslavsky 1995).
@@ -93,9 +89,7 @@ def _rotate_plane(
     return _displace(volume, first, along_first)
 
 
-def move_map(
-    volume: Float[Tensor, "z y x"], motion: RigidMotion, pixel_size_angstrom: float
-) -> Float[Tensor, "z y x"]:
+def move_map(volume: Float[Tensor, "z y x"], motion: RigidMotion, pixel_size_angstrom: float) -> Float[Tensor, "z y x"]:
     """Map after a rigid motion, by band-limited interpolation without loss of high frequencies.
 
     Rotations are done by shears, in steps of at most 15°, so the cost grows with the angle (nine passes of

@@ -152,8 +152,6 @@ def ctf(gamma: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     return -torch.sin(gamma)
 
 
-def ctf_defocus_derivative(
-    gamma: Float[Tensor, "..."], defocus_slope: Float[Tensor, "*grid"]
-) -> Float[Tensor, "..."]:
+def ctf_defocus_derivative(gamma: Float[Tensor, "..."], defocus_slope: Float[Tensor, "*grid"]) -> Float[Tensor, "..."]:
     """Return dCTF / d defocus in 1/µm; ``gamma`` ends with the axes of ``defocus_slope``."""
     return -torch.cos(gamma) * defocus_slope

@@ -18,9 +18,7 @@ def critical_exposure(frequency: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     return 0.245 * frequency.clamp(min=1e-12) ** -1.665 + 2.81
 
 
-def critical_exposure_envelope(
-    frequency: Float[Tensor, "..."], dose: Float[Tensor, "..."]
-) -> Float[Tensor, "..."]:
+def critical_exposure_envelope(frequency: Float[Tensor, "..."], dose: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Amplitude left after an exposure, ``exp(-dose / (2 N_e(k)))``; 1 at zero frequency.
 
     Parameters
@@ -33,9 +31,7 @@ def critical_exposure_envelope(
     return torch.exp(-dose / (2 * critical_exposure(frequency)))
 
 
-def quadratic_exposure_envelope(
-    frequency: Float[Tensor, "..."], dose: Float[Tensor, "..."]
-) -> Float[Tensor, "..."]:
+def quadratic_exposure_envelope(frequency: Float[Tensor, "..."], dose: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Amplitude left after an exposure by M's rule, ``exp(-dose · k²)``: a B-factor of -4 Å² for each e/Å².
 
     Parameters
@@ -48,9 +44,7 @@ def quadratic_exposure_envelope(
     return bfactor_envelope(frequency, -4 * dose)
 
 
-def bfactor_envelope(
-    frequency: Float[Tensor, "..."], bfactor_angstrom2: Float[Tensor, "..."]
-) -> Float[Tensor, "..."]:
+def bfactor_envelope(frequency: Float[Tensor, "..."], bfactor_angstrom2: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Amplitude ``exp(B k² / 4)``; negative B is decay, as in Warp's files.
 
     Parameters

@@ -82,9 +82,7 @@ def _common_size(paths: list[Path], settings: WarpSettings) -> tuple[int, int]:
             raise InputError(f"{path}: holds {sections} sections, but one averaged image is expected")
         size = size or (x, y)
         if (x, y) != size:
-            raise InputError(
-                f"{path}: is {x} × {y} px, but the first image of the series is {size[0]} × {size[1]} px"
-            )
+            raise InputError(f"{path}: is {x} × {y} px, but the first image of the series is {size[0]} × {size[1]} px")
         pixel = header.pixel_size_angstrom
         if pixel is None or np.isclose(pixel, _UNSET_PIXEL_ANGSTROM):
             continue

@@ -30,17 +30,11 @@ def load_tilt_images(series: SeriesInput) -> Float[Tensor, "tilt y x"]:
         path = series.image_paths[tilt]
         image, _ = read_mrc(path)
         if image.shape != (y, x):
-            raise InputError(
-                f"{path}: is no image of {x} × {y} px as the others of its series; average it again"
-            )
+            raise InputError(f"{path}: is no image of {x} × {y} px as the others of its series; average it again")
         broken = int((~np.isfinite(image)).sum())
         if broken:
-            raise InputError(
-                f"{path}: {broken} pixels are not finite; average it again or switch the tilt off"
-            )
+            raise InputError(f"{path}: {broken} pixels are not finite; average it again or switch the tilt off")
         if image.min() == image.max():
-            raise InputError(
-                f"{path}: all pixels are {image.min():g}; average it again or switch the tilt off"
-            )
+            raise InputError(f"{path}: all pixels are {image.min():g}; average it again or switch the tilt off")
         images[tilt] = torch.from_numpy(image)
     return images

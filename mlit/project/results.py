@@ -35,9 +35,7 @@ def write_series(folder: Path, series: SeriesInput, geometry: SeriesGeometry) ->
         "ImageDimensionsAngstrom": (series.xml.image_size_angstrom, geometry.image_size_angstrom),
     }
     missing = {
-        key: ", ".join(f"{v:.9g}" for v in value.tolist())
-        for key, (known, value) in sizes.items()
-        if known is None
+        key: ", ".join(f"{v:.9g}" for v in value.tolist()) for key, (known, value) in sizes.items() if known is None
     }
     xml.with_attributes(missing).write(folder / f"{series.name}.xml")
 
@@ -51,10 +49,9 @@ def refined_particles(project: Project, models: Mapping[str, SeriesModel]) -> Pa
             continue
         rows = series.particle_index.numpy()
         poses = models[series.name].poses
-        shift, turn = poses.change(poses.raw.detach())
-        position[rows] += shift.cpu().numpy()[:, None]
         start = matrix_from_euler(torch.from_numpy(np.deg2rad(table.euler_deg[rows])))
-        euler[rows] = np.rad2deg(euler_from_matrix(turn.cpu()[:, None] @ start).numpy())
+        where, turned = poses.moved(torch.from_numpy(table.position_angstrom[rows]), start, poses.raw.detach())
+        position[rows], euler[rows] = where.numpy(), np.rad2deg(euler_from_matrix(turned).numpy())
     return dataclasses.replace(table, position_angstrom=position, euler_deg=euler)
 
 

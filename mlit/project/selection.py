@@ -52,9 +52,7 @@ def select_series(
         if not any(_fits(name, pattern) for name in names):
             raise InputError(f"series '{pattern}': fits none of {shown(names)}; correct the name or pattern")
     selected = tuple(
-        name
-        for name in names
-        if any(_fits(name, p) for p in wanted) and not any(_fits(name, p) for p in unwanted)
+        name for name in names if any(_fits(name, p) for p in wanted) and not any(_fits(name, p) for p in unwanted)
     )
     if not selected:
         raise InputError(f"exclude: leaves no series of {shown(names)}; exclude fewer")

@@ -48,9 +48,7 @@ def read_series_xml(name: str, settings: WarpSettings) -> TiltSeriesXml:
     return xml
 
 
-def load_series(
-    name: str, xml: TiltSeriesXml, settings: WarpSettings, particle_index: np.ndarray
-) -> SeriesInput:
+def load_series(name: str, xml: TiltSeriesXml, settings: WarpSettings, particle_index: np.ndarray) -> SeriesInput:
     """Put a series together from its files.
 
     Parameters

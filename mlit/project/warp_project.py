@@ -82,9 +82,7 @@ def load_warp_project(
     )
 
 
-def _read_xmls(
-    names: Sequence[str], settings: WarpSettings
-) -> tuple[dict[str, TiltSeriesXml], dict[str, str]]:
+def _read_xmls(names: Sequence[str], settings: WarpSettings) -> tuple[dict[str, TiltSeriesXml], dict[str, str]]:
     """XML of every series that has a good one, and why the others have none."""
     xmls: dict[str, TiltSeriesXml] = {}
     failures: dict[str, str] = {}

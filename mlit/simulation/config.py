@@ -42,9 +42,7 @@ class StructureConfig:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        _require(
-            self.diameter_angstrom > 0, "structure.diameter_angstrom", self.diameter_angstrom, "above zero"
-        )
+        _require(self.diameter_angstrom > 0, "structure.diameter_angstrom", self.diameter_angstrom, "above zero")
         _require(
             1.0 <= self.bead_spacing_angstrom <= 20.0,
             "structure.bead_spacing_angstrom",
@@ -141,9 +139,7 @@ class MicroscopeConfig:
         object.__setattr__(self, "defocus_um", tuple(self.defocus_um))
         for name in ("voltage_kv", "pixel_size_angstrom", "mean_free_path_angstrom"):
             _require(getattr(self, name) > 0, f"microscope.{name}", getattr(self, name), "above zero")
-        _require_not_negative(
-            "microscope", self, ("cs_mm", "defocus_variation_um", "astigmatism_um", "contrast")
-        )
+        _require_not_negative("microscope", self, ("cs_mm", "defocus_variation_um", "astigmatism_um", "contrast"))
         _require(
             0 <= self.amplitude_contrast < 1,
             "microscope.amplitude_contrast",
@@ -187,9 +183,7 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         _require(self.particles >= 1, "sample.particles", self.particles, "at least 1")
-        _require(
-            self.thickness_angstrom > 0, "sample.thickness_angstrom", self.thickness_angstrom, "above zero"
-        )
+        _require(self.thickness_angstrom > 0, "sample.thickness_angstrom", self.thickness_angstrom, "above zero")
         _require(0 <= self.crowding <= 0.4, "sample.crowding", self.crowding, "between 0 and 0.4")
         _require(
             self.crowd_diameter_angstrom >= 30,
@@ -249,9 +243,7 @@ class DeformationConfig:
         for name, axes in (("image_warp", 2), ("volume_warp", 4)):
             nodes = tuple(int(n) for n in getattr(self, name))
             object.__setattr__(self, name, nodes)
-            _require(
-                len(nodes) == axes and min(nodes) >= 1, f"deformation.{name}", nodes, f"{axes} counts from 1"
-            )
+            _require(len(nodes) == axes and min(nodes) >= 1, f"deformation.{name}", nodes, f"{axes} counts from 1")
         errors = [field.name for field in fields(self) if "error" in field.name]
         _require_not_negative("deformation", self, (*errors, "offset_angstrom", "level_angle_deg"))
 
@@ -273,9 +265,7 @@ class PicksConfig:
     false_fraction: float = 0.0
 
     def __post_init__(self) -> None:
-        _require_not_negative(
-            "picks", self, ("position_error_angstrom", "rotation_error_deg", "false_fraction")
-        )
+        _require_not_negative("picks", self, ("position_error_angstrom", "rotation_error_deg", "false_fraction"))
 
 
 @dataclass(frozen=True)

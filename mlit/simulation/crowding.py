@@ -97,9 +97,7 @@ def view_crowd(crowd: Crowd, geometry: SeriesGeometry, margin_angstrom: float) -
         molecule = seen[:, tilt].nonzero()[:, 0]
         level, layer = torch.round(defocus[molecule, tilt] / _LAYER_UM).unique(return_inverse=True)
         turn = (rotation[tilt, :2] @ crowd.rotation[molecule]).float()
-        views.append(
-            CrowdView(_beads(crowd, molecule, layer, turn, centre_xy[molecule, tilt]), level * _LAYER_UM)
-        )
+        views.append(CrowdView(_beads(crowd, molecule, layer, turn, centre_xy[molecule, tilt]), level * _LAYER_UM))
     return views
 
 

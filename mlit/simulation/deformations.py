@@ -69,9 +69,7 @@ def _known_geometry(
     )
 
 
-def _with_errors(
-    start: SeriesGeometry, deformation: DeformationConfig, rng: np.random.Generator
-) -> SeriesGeometry:
+def _with_errors(start: SeriesGeometry, deformation: DeformationConfig, rng: np.random.Generator) -> SeriesGeometry:
     """Add everything that the starting metadata do not know."""
     tilts = len(start.dose)
     normal = _TensorNormal(rng)
@@ -79,8 +77,7 @@ def _with_errors(
     return replace(
         start,
         axis_angle_rad=start.axis_angle_rad + normal((), np.deg2rad(deformation.axis_angle_error_deg)),
-        axis_offset_angstrom=start.axis_offset_angstrom
-        + normal((tilts, 2), deformation.shift_error_angstrom),
+        axis_offset_angstrom=start.axis_offset_angstrom + normal((tilts, 2), deformation.shift_error_angstrom),
         defocus_um=start.defocus_um + normal((tilts,), deformation.defocus_error_um),
         stage_angles_rad=stage,
         image_warp=_image_warp(tilts, deformation, normal),

@@ -37,8 +37,7 @@ def draw_bad_tilts(count: int, tilts: int, rng: np.random.Generator) -> tuple[Ba
     chosen = np.sort(rng.choice(tilts, size=min(count, tilts - 1), replace=False))
     kinds = ("blocked", "dark")
     return tuple(
-        BadTilt(int(tilt), kinds[number % 2], float(rng.uniform(0, 2 * np.pi)))
-        for number, tilt in enumerate(chosen)
+        BadTilt(int(tilt), kinds[number % 2], float(rng.uniform(0, 2 * np.pi))) for number, tilt in enumerate(chosen)
     )
 
 

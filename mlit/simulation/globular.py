@@ -87,9 +87,7 @@ def generate_globular(
     chains = max(1, round(beads / _CHAIN_BEADS))
     walk = _walk_chains(body, chains, -(-beads // chains), bead_spacing_angstrom, rng)
     contrast = np.where(rng.random(chains) < _NUCLEIC_FRACTION, _NUCLEIC_CONTRAST, 1.0)
-    weight = (
-        np.repeat(contrast[None], walk.shape[0], 0).reshape(-1)[:beads] * PROTEIN_CONTRAST_VOLT * bead_volume
-    )
+    weight = np.repeat(contrast[None], walk.shape[0], 0).reshape(-1)[:beads] * PROTEIN_CONTRAST_VOLT * bead_volume
     position = _centred(walk.reshape(-1, 3)[:beads], operators, diameter_angstrom / 2)
     return Structure(
         torch.as_tensor(np.einsum("gij,aj->gai", operators, position).reshape(-1, 3)),
@@ -136,9 +134,7 @@ def _asymmetric_unit(position: np.ndarray, operators: np.ndarray, rng: np.random
     return np.all([position @ point >= position @ (operator @ point) for operator in operators], axis=0)
 
 
-def _walk_chains(
-    body: _Body, chains: int, steps: int, spacing: float, rng: np.random.Generator
-) -> np.ndarray:
+def _walk_chains(body: _Body, chains: int, steps: int, spacing: float, rng: np.random.Generator) -> np.ndarray:
     """Grow all chains at once, each step to the emptiest of some forward places; (step, chain, 3)."""
     starts = body.centres()
     position = starts[rng.choice(len(starts), size=chains, replace=len(starts) < chains)]
@@ -146,9 +142,7 @@ def _walk_chains(
     direction = rng.normal(size=(chains, 3))
     penalty = 10 * np.asarray(ndimage.distance_transform_edt(~body.allowed)).ravel()
     size = body.allowed.shape[0]
-    neighbours = np.array(
-        [dx + size * (dy + size * dz) for dx in (-1, 0, 1) for dy in (-1, 0, 1) for dz in (-1, 0, 1)]
-    )
+    neighbours = np.array([dx + size * (dy + size * dz) for dx in (-1, 0, 1) for dy in (-1, 0, 1) for dz in (-1, 0, 1)])
     walk = np.empty((steps, chains, 3))
     for step in range(steps):
         walk[step] = position
@@ -156,9 +150,7 @@ def _walk_chains(
         np.add.at(penalty, body.index(position), 0.7)
         trial = direction[:, None] + 0.9 * rng.normal(size=(chains, _CANDIDATES, 3))
         trial /= np.linalg.norm(trial, axis=-1, keepdims=True)
-        cost = penalty[body.index(position[:, None] + spacing * trial)] + 0.3 * rng.random(
-            (chains, _CANDIDATES)
-        )
+        cost = penalty[body.index(position[:, None] + spacing * trial)] + 0.3 * rng.random((chains, _CANDIDATES))
         direction = trial[np.arange(chains), cost.argmin(1)]
         position = position + spacing * direction
     return walk

@@ -67,9 +67,7 @@ def atom_potentials(elements: Sequence[str], implicit_hydrogens: bool) -> tuple[
     unknown = [str(symbol) for symbol in symbols if str(symbol) not in _FACTOR_ANGSTROM]
     if unknown:
         known = ", ".join(_FACTOR_ANGSTROM)
-        raise InputError(
-            f"elements without a scattering factor: {', '.join(unknown)}; remove them (known: {known})"
-        )
+        raise InputError(f"elements without a scattering factor: {', '.join(unknown)}; remove them (known: {known})")
     hydrogens = np.array([_BOUND_HYDROGENS.get(str(s), 0.0) * implicit_hydrogens for s in symbols])
     factor = np.array([_FACTOR_ANGSTROM[str(s)] for s in symbols]) + hydrogens * _FACTOR_ANGSTROM["H"]
     volume = np.array([_VOLUME_ANGSTROM3[str(s)] for s in symbols]) + hydrogens * _VOLUME_ANGSTROM3["H"]

@@ -25,9 +25,7 @@ _CROWD_OVERLAP = 0.9
 _MAX_THREADS = 16
 
 
-def tilt_images(
-    config: SimulationConfig, plan: SeriesPlan, structure: Structure
-) -> Iterator[Float[Tensor, "y x"]]:
+def tilt_images(config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> Iterator[Float[Tensor, "y x"]]:
     """Averages of all tilts in file order: electron counts, molecules dark.
 
     Tilts are made side by side in threads; the result does not depend on their number where the caller keeps

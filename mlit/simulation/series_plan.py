@@ -71,9 +71,7 @@ def volume_pixels(config: SimulationConfig) -> tuple[int, int, int]:
     return microscope.width, microscope.height, 2 * math.ceil(depth / 2)
 
 
-def plan_series(
-    config: SimulationConfig, number: int, structure: Structure, rng: np.random.Generator
-) -> SeriesPlan:
+def plan_series(config: SimulationConfig, number: int, structure: Structure, rng: np.random.Generator) -> SeriesPlan:
     """Draw one series; ``number`` counts from 0 and picks the entries of per-series lists."""
     scheme = dose_symmetric_scheme(config.tilts, number, rng)
     volume = np.array(volume_pixels(config)) * config.microscope.pixel_size_angstrom

@@ -33,9 +33,7 @@ def tomostar(plan: SeriesPlan) -> Tomostar:
 
 
 def _movie_names(plan: SeriesPlan) -> tuple[str, ...]:
-    return tuple(
-        f"../warp_frameseries/{plan.image_name(tilt)}.tif" for tilt in range(len(plan.scheme.number))
-    )
+    return tuple(f"../warp_frameseries/{plan.image_name(tilt)}.tif" for tilt in range(len(plan.scheme.number)))
 
 
 def _series_xml(
@@ -61,9 +59,7 @@ def _series_xml(
     return xml_with_geometry(neutral.with_grids(_neutral_grids() | _astigmatism_grids(plan)), geometry)
 
 
-def _ctf_params(
-    plan: SeriesPlan, geometry: SeriesGeometry, microscope: MicroscopeConfig
-) -> dict[str, object]:
+def _ctf_params(plan: SeriesPlan, geometry: SeriesGeometry, microscope: MicroscopeConfig) -> dict[str, object]:
     """Return the scalars of the CTF element; the grids override them tilt by tilt."""
     optics = plan.optics
     return {

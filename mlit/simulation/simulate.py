@@ -78,9 +78,7 @@ def make_structure(config: StructureConfig, rng: np.random.Generator) -> Structu
     """Load or invent the molecule."""
     if config.path is not None:
         return load_structure(Path(config.path), config.symmetry)
-    return generate_globular(
-        config.diameter_angstrom, config.symmetry, config.bead_spacing_angstrom, rng, config.fill
-    )
+    return generate_globular(config.diameter_angstrom, config.symmetry, config.bead_spacing_angstrom, rng, config.fill)
 
 
 def _generators(config: SimulationConfig) -> list[np.random.Generator]:
@@ -104,9 +102,7 @@ def _write_series(
     for tilt, image in enumerate(tilt_images(config, plan, structure)):
         path = output / "warp_frameseries" / "average" / f"{plan.image_name(tilt)}.mrc"
         write_mrc(path, image.numpy().astype(dtype), pixel_size)
-    start_xml(plan, config.microscope, config.defects.marked).write(
-        output / "warp_tiltseries" / f"{plan.name}.xml"
-    )
+    start_xml(plan, config.microscope, config.defects.marked).write(output / "warp_tiltseries" / f"{plan.name}.xml")
     write_tomostar(output / "tomostar" / f"{plan.name}.tomostar", tomostar(plan))
     seconds = time.perf_counter() - started
     report(f"{plan.name}: {len(plan.scheme.number)} tilts, {len(plan.half_set)} picks, {seconds:.1f} s")
@@ -129,9 +125,7 @@ def _settings(config: SimulationConfig, path: Path) -> WarpSettings:
     )
 
 
-def _write_truth(
-    config: SimulationConfig, plans: Sequence[SeriesPlan], structure: Structure, folder: Path
-) -> None:
+def _write_truth(config: SimulationConfig, plans: Sequence[SeriesPlan], structure: Structure, folder: Path) -> None:
     """Everything that a result is judged by."""
     pixel_size = config.microscope.pixel_size_angstrom
     for plan in plans:

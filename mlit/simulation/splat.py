@@ -101,18 +101,14 @@ def project_structure(
     return spectrum
 
 
-def splat_points(
-    points: Points, rows: int, grid: PatchGrid, kernel: SplatKernel
-) -> Complex[Tensor, "row y xhalf"]:
+def splat_points(points: Points, rows: int, grid: PatchGrid, kernel: SplatKernel) -> Complex[Tensor, "row y xhalf"]:
     """Fourier transforms of sets of weighted points, divided by the area of a pixel."""
     spectrum = _low_frequencies(torch.fft.rfft2(_spread(points, rows, grid, kernel)), grid)
     correction = (kernel.correction(grid.height)[:, None] * kernel.correction(grid.width)).float()
     return spectrum * (correction[:, : grid.width // 2 + 1] / grid.pixel_size_angstrom**2)
 
 
-def _spread(
-    points: Points, rows: int, grid: PatchGrid, kernel: SplatKernel
-) -> Float[Tensor, "row yfine xfine"]:
+def _spread(points: Points, rows: int, grid: PatchGrid, kernel: SplatKernel) -> Float[Tensor, "row yfine xfine"]:
     """Sum of the bells of all points on the fine grid, points in chunks that stay in the cache."""
     height, width = grid.height * OVERSAMPLING, grid.width * OVERSAMPLING
     total = torch.zeros(rows * height * width)
@@ -129,9 +125,7 @@ def _spread(
     return total.reshape(rows, height, width)
 
 
-def _low_frequencies(
-    fine: Complex[Tensor, "row yfine xfinehalf"], grid: PatchGrid
-) -> Complex[Tensor, "row y xhalf"]:
+def _low_frequencies(fine: Complex[Tensor, "row yfine xfinehalf"], grid: PatchGrid) -> Complex[Tensor, "row y xhalf"]:
     """Cut the fine spectrum down to the grid's band; the Nyquist row is the mean of both ends of the band.
 
     The Nyquist column needs no such care: the inverse transform takes its Hermitian part.

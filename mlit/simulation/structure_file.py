@@ -43,9 +43,7 @@ def _load_npz(path: Path, symmetry: str) -> Structure:
         with np.load(path, allow_pickle=False) as archive:
             fields: dict[str, Any] = dict(archive)
     except (OSError, ValueError, BadZipFile) as error:
-        raise InputError(
-            f"{path}: not a readable .npz archive ({error}); write it again with numpy.savez"
-        ) from error
+        raise InputError(f"{path}: not a readable .npz archive ({error}); write it again with numpy.savez") from error
     if "xyz" not in fields or not {"element", "potential"} & set(fields):
         raise InputError(f"{path}: lacks the arrays xyz and element; write both with numpy.savez")
     if "potential" in fields:

@@ -26,9 +26,7 @@ class TiltTransfer:
     optics: Optics
     dose: float
 
-    def on_grid(
-        self, grid: PatchGrid, defocus_um: Float[Tensor, " particle"]
-    ) -> Float[Tensor, "particle y xhalf"]:
+    def on_grid(self, grid: PatchGrid, defocus_um: Float[Tensor, " particle"]) -> Float[Tensor, "particle y xhalf"]:
         """CTF at each particle's own defocus, times the amplitudes that the dose has left; float32."""
         frequency = grid.frequency_xy()
         gamma = wrapped_phase_aberration(frequency, defocus_um[:, None], self.optics)[:, 0]

@@ -46,18 +46,12 @@ def _spread(
         part = position[start : start + _ATOM_CHUNK].float() * OVERSAMPLING + fine // 2
         (x, x_value), (y, y_value), (z, z_value) = (kernel.taps(part[:, axis], fine) for axis in range(3))
         index = (z[:, :, None, None] * fine + y[:, None, :, None]) * fine + x[:, None, None, :]
-        plane = (
-            z_value[:, :, None] * y_value[:, None] * weight[start : start + _ATOM_CHUNK, None, None].float()
-        )
-        total += torch.bincount(
-            index.reshape(-1), (plane[..., None] * x_value[:, None, None]).reshape(-1), fine**3
-        )
+        plane = z_value[:, :, None] * y_value[:, None] * weight[start : start + _ATOM_CHUNK, None, None].float()
+        total += torch.bincount(index.reshape(-1), (plane[..., None] * x_value[:, None, None]).reshape(-1), fine**3)
     return total.reshape(fine, fine, fine)
 
 
-def _low_frequencies(
-    fine: Complex[Tensor, "zfine yfine xfinehalf"], size: int
-) -> Complex[Tensor, "z y xhalf"]:
+def _low_frequencies(fine: Complex[Tensor, "zfine yfine xfinehalf"], size: int) -> Complex[Tensor, "z y xhalf"]:
     """Cut the fine spectrum down to the output's band."""
     half = size // 2
     keep = torch.cat([torch.arange(half), torch.arange(-half, 0) + len(fine)])

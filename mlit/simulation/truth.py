@@ -91,9 +91,7 @@ def compare_to_truth(project_dir: Path, xml_dir: Path, particles_star: Path) -> 
     true_table = _read_table(truth / "particles.star", settings)
     table = _read_table(particles_star, settings)
     if not np.array_equal(table.series_name, true_table.series_name):
-        raise InputError(
-            f"{particles_star}: rows are not those of the project's particles.star; keep their order"
-        )
+        raise InputError(f"{particles_star}: rows are not those of the project's particles.star; keep their order")
     molecule = _molecules(true_table)
     got, true = [], []
     for name in names:
@@ -173,17 +171,13 @@ def _observe(
     if len(good) != xml.tilts:
         raise InputError(f"{xml.path}: has {xml.tilts} tilts, but the truth has {len(good)}; keep all tilts")
     pixels = settings.tomogram_size_angstrom
-    geometry = geometry_from_xml(
-        xml, xml.volume_size_angstrom or pixels, xml.image_size_angstrom or pixels[:2]
-    )
+    geometry = geometry_from_xml(xml, xml.volume_size_angstrom or pixels, xml.image_size_angstrom or pixels[:2])
     fraction = normalised_dose(geometry.dose)
     position = evaluate_trajectory(torch.as_tensor(table.position_angstrom)[rows], fraction)
     euler = evaluate_trajectory(torch.deg2rad(torch.as_tensor(table.euler_deg)[rows]), fraction)
     xy, defocus = geometry.project(position)
     rotation = geometry.orient(matrix_from_euler(euler), position)
-    return Observations(
-        xy[:, good].reshape(-1, 2), defocus[:, good].reshape(-1), rotation[:, good].reshape(-1, 3, 3)
-    )
+    return Observations(xy[:, good].reshape(-1, 2), defocus[:, good].reshape(-1), rotation[:, good].reshape(-1, 3, 3))
 
 
 def _joined(parts: list[Observations]) -> Observations:

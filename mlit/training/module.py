@@ -15,7 +15,9 @@ from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import resample_map
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.tilt_images import TiltImages
+from mlit.maps.common_frame import common_frame
 from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps, reference_table
+from mlit.maps.rigid_motion import move_map
 from mlit.optim.solvers import Solver
 from mlit.training.data import SeriesBatch
 from mlit.training.ledger import SeriesLedger
@@ -215,17 +217,13 @@ class RefinementModule(lightning.LightningModule):
         before = {key: value.clone() for key, value in model.state_dict().items()}
         tight = self.maps.references.tight_box * self.maps.references.diameter_angstrom
         try:
-            outcome, amplitude = fit(
-                model, images, self.contexts[name], self._table, tight, resolution, self.solver
-            )
+            outcome, amplitude = fit(model, images, self.contexts[name], self._table, tight, resolution, self.solver)
         except (torch.linalg.LinAlgError, torch.OutOfMemoryError, MemoryError) as error:
             model.load_state_dict(before)
             return SeriesStatus(f"rejected: {error}".splitlines()[0], resolution_angstrom=resolution)
         if outcome.status == "failed":
             model.load_state_dict(before)
-            return SeriesStatus(
-                "rejected: objective is not finite", outcome.passes, resolution_angstrom=resolution
-            )
+            return SeriesStatus("rejected: objective is not finite", outcome.passes, resolution_angstrom=resolution)
         self.amplitudes[name] = amplitude
         return SeriesStatus(outcome.status, outcome.passes, outcome.start, outcome.end, resolution)
 
@@ -239,14 +237,25 @@ class RefinementModule(lightning.LightningModule):
         settings, maps = self.maps.references, self.maps
         mask = None if maps.mask is None else resample_map(maps.mask, self._sums.size).clamp(0, 1)
         self.halves = half_maps(self._sums, maps.operators, settings, mask, max(expected, 15.0), maps.seed)
-        if self.current_epoch + 1 < self.schedule.epochs and not (
-            self.current_epoch == 0 and self.references
-        ):
+        if self.current_epoch + 1 < self.schedule.epochs and not (self.current_epoch == 0 and self.references):
             volumes = reference_maps(self._sums, self.halves, maps.operators, settings)
             limit = self.halves.significant_resolution_angstrom
-            self.references = References(volumes, self._sums.pixel_size_angstrom, limit)
+            self.references = References(self._align_halves(volumes), self._sums.pixel_size_angstrom, limit)
         self._sums = self._table = None
         self._log_epoch()
+
+    def _align_halves(self, volumes: Tensor) -> Tensor:
+        """Move references and poses of both half sets to their common frame."""
+        assert self.halves is not None
+        motions = common_frame(self.halves, self.maps.operators, self.maps.references.diameter_angstrom)
+        if motions is None:
+            return volumes
+        for name in self.names:
+            half = self.contexts[name].group // self.maps.folds
+            for number, motion in enumerate(motions):
+                self.model(name).poses.follow(half == number, motion.rotation, motion.shift_angstrom)
+        pixel, folds = self.halves.pixel_size_angstrom, self.maps.folds
+        return torch.stack([move_map(v, motions[g // folds], pixel) for g, v in enumerate(volumes)])
 
     def _log_epoch(self) -> None:
         assert self.halves is not None

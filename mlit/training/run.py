@@ -119,7 +119,7 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     models = {s.name: make_model(s, project.particles, options) for s in project.series}
     contexts = {s.name: make_context(s, project.particles, group, species) for s in project.series}
     box = even_fast_size(BOX_OVER_DIAMETER * species.diameter_angstrom / pixel)
-    settings = ReferenceSettings(species.diameter_angstrom, **cfg.references)
+    settings = ReferenceSettings(species.diameter_angstrom, **cfg.references, **cfg.denoiser)
     maps = MapSettings(
         settings,
         box,
@@ -157,9 +157,7 @@ def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -
         trainer.fit(module, datamodule=data, ckpt_path=resume)
 
 
-def write_results(
-    output: Path, project: Project, module: RefinementModule, cfg: DictConfig, seconds: float
-) -> None:
+def write_results(output: Path, project: Project, module: RefinementModule, cfg: DictConfig, seconds: float) -> None:
     """Write metadata, poses, maps and the summary."""
     assert module.halves is not None
     left_out = module.left_out()
@@ -180,9 +178,7 @@ def write_results(
             "particles": sum(len(series.particle_index) for series in used),
             "left_out": dict(project.failures) | left_out,
             "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
-            "input_sha256": {
-                str(path): content_hash(Path(path)) for path in (cfg.data.settings, cfg.data.particles)
-            },
+            "input_sha256": {str(path): content_hash(Path(path)) for path in (cfg.data.settings, cfg.data.particles)},
         },
     )
     LOG.info("FSC 0.143 at %.2f Å from %d series, in %.0f s", resolution, len(used), seconds)

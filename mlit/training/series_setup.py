@@ -103,9 +103,7 @@ def assign_groups(project: Project, seed: int) -> tuple[Int[Tensor, " particle"]
     return half * folds + fold, folds
 
 
-def make_model(
-    series: SeriesInput, particles: ParticleTable, options: Mapping[str, Mapping[str, Any]]
-) -> SeriesModel:
+def make_model(series: SeriesInput, particles: ParticleTable, options: Mapping[str, Mapping[str, Any]]) -> SeriesModel:
     """Parameters of a series, starting from its metadata.
 
     Parameters
@@ -125,9 +123,7 @@ def make_model(
         position = evaluate_trajectory(position, time)
         rotation = matrix_from_euler(evaluate_trajectory(euler, time))
     arguments = {key: value for key, value in options["poses"].items() if key != "enabled"}
-    return SeriesModel(
-        series.geometry, Poses(position, rotation, **arguments), make_blocks(series.geometry, options)
-    )
+    return SeriesModel(series.geometry, Poses(position, rotation, **arguments), make_blocks(series.geometry, options))
 
 
 def make_context(

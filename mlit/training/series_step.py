@@ -88,9 +88,7 @@ def fit(
     return outcome, objective.amplitude
 
 
-def relative_amplitude(
-    amplitude: Float[Tensor, " tilt"], prior: Float[Tensor, " tilt"]
-) -> Float[Tensor, " tilt"]:
+def relative_amplitude(amplitude: Float[Tensor, " tilt"], prior: Float[Tensor, " tilt"]) -> Float[Tensor, " tilt"]:
     """Amplitudes scaled so that, over the tilts in use, their power relative to the prior's averages one.
 
     The scale between maps and images is a matter of units; only the differences between tilts are weights.

@@ -28,9 +28,7 @@ def read_cubic_map(path: Path, box: int, pixel_size_angstrom: float) -> Float[Te
     if array.ndim != 3 or len(set(array.shape)) != 1:
         raise InputError(f"{path}: is no cubic map but {array.shape}; give a cubic one")
     if not pixel:
-        raise InputError(
-            f"{path}: the header has no pixel size; set it (for instance with e2proc3d or relion)"
-        )
+        raise InputError(f"{path}: the header has no pixel size; set it (for instance with e2proc3d or relion)")
     volume = torch.from_numpy(array)
     if abs(pixel - pixel_size_angstrom) < 1e-4 * pixel_size_angstrom:
         return crop_or_pad(volume, box, 3)
@@ -63,8 +61,7 @@ def starting_references(paths: Sequence[str] | None, maps: MapSettings) -> Refer
     halves = HalfMaps.judge(first, second, pixel, mask, maps.seed)
     size = 2 * round(maps.references.tight_box * diameter / pixel / 2)
     filtered = [
-        crop_or_pad(filter_by_shells(half, halves.signal.float()) * mask.mask, size, 3)
-        for half in (first, second)
+        crop_or_pad(filter_by_shells(half, halves.signal.float()) * mask.mask, size, 3) for half in (first, second)
     ]
     volumes = torch.stack([filtered[g // maps.folds] for g in range(2 * maps.folds)])
     return References(volumes, pixel, halves.significant_resolution_angstrom)

@@ -85,9 +85,7 @@ def read_settings(path: Path | str) -> WarpSettings:
         data_folder=_folder(path, _text(root, "Import", "DataFolder", path)),
         processing_folder=_folder(path, _text(root, "Import", "ProcessingFolder", path)),
         extension=extension,
-        pixel_size_angstrom=parse_positive(
-            _text(root, "Import", "PixelSize", path), f"{path}: Import/PixelSize"
-        ),
+        pixel_size_angstrom=parse_positive(_text(root, "Import", "PixelSize", path), f"{path}: Import/PixelSize"),
         bin_times=_bin_times(root, path),
         tomogram_size_px=(x, y, z),
         voltage_kv=_number(root, "CTF", "Voltage", path, 300.0),
@@ -147,9 +145,7 @@ def _number(root: etree._Element, section: str, name: str, path: Path, default: 
 def _bin_times(root: etree._Element, path: Path) -> float:
     value = _number(root, "Import", "BinTimes", path, 0.0)
     if not 0 <= value <= _LARGEST_BIN_TIMES:
-        raise InputError(
-            f"{path}: Import/BinTimes is {value:g}; it lies between 0 and {_LARGEST_BIN_TIMES:g}"
-        )
+        raise InputError(f"{path}: Import/BinTimes is {value:g}; it lies between 0 and {_LARGEST_BIN_TIMES:g}")
     return value
 
 

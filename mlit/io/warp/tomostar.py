@@ -53,9 +53,7 @@ def read_tomostar(path: Path | str) -> Tomostar:
         movie_names=tuple(str(name) for name in table["wrpMovieName"]),
         angle_deg=column_numbers(table, "wrpAngleTilt", str(path)),
         dose=column_numbers(table, "wrpDose", str(path)),
-        axis_angle_deg=(
-            column_numbers(table, "wrpAxisAngle", str(path)) if "wrpAxisAngle" in table.columns else None
-        ),
+        axis_angle_deg=(column_numbers(table, "wrpAxisAngle", str(path)) if "wrpAxisAngle" in table.columns else None),
     )
 
 
