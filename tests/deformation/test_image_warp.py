@@ -17,9 +17,7 @@ def block_on(geometry, grid=(2, 3)):
     return ImageWarp(geometry, grid, shift_prior_angstrom=8.0, warp_prior_angstrom=3.0, smoothness=0.5)
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [((4, 3, 2), (4, 5, 3)), ((4, 4, 1), (4, 7, 2)), ((4, 1, 1), (4, 4, 6))]
-)
+@pytest.mark.parametrize(("old", "new"), [((4, 3, 2), (4, 5, 3)), ((4, 4, 1), (4, 7, 2)), ((4, 1, 1), (4, 4, 6))])
 def test_a_grid_that_holds_the_old_nodes_keeps_the_spline(old, new):
     nodes = random(*old, 2)
     place = torch.rand(6, 4, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -21,9 +21,7 @@ def test_tangent_matches_finite_differences():
 
     def moved(t):
         turn = matrix_from_rotvec(t * local[..., 2:5])
-        return View(
-            view.xy_angstrom + t * local[..., :2], turn @ view.rotation, view.defocus_um + t * local[..., 5]
-        )
+        return View(view.xy_angstrom + t * local[..., :2], turn @ view.rotation, view.defocus_um + t * local[..., 5])
 
     forward, back = moved(step), moved(-step)
     change = View(*[(getattr(forward, f) - getattr(back, f)) / (2 * step) for f in vars(view)])

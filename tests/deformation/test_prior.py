@@ -15,9 +15,7 @@ def prior(request):
 
 
 def raw_values():
-    return torch.randn(
-        12, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True
-    )
+    return torch.randn(12, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
 
 
 def test_gradient_is_the_derivative_of_the_penalty(prior):

@@ -23,9 +23,7 @@ def centred_resample(array, size, dims):
     return np.fft.fftshift(array, axes)
 
 
-@pytest.mark.parametrize(
-    ("n", "size"), [(8, 12), (12, 8), (8, 7), (7, 8), (9, 5), (5, 9), (6, 6), (7, 6), (6, 7)]
-)
+@pytest.mark.parametrize(("n", "size"), [(8, 12), (12, 8), (8, 7), (7, 8), (9, 5), (5, 9), (6, 6), (7, 6), (6, 7)])
 @pytest.mark.parametrize("dims", [2, 3])
 def test_fourier_resize_agrees_with_scipy(n, size, dims):
     array = np.random.default_rng(n).normal(size=(2,) + (n,) * dims)
@@ -80,9 +78,7 @@ def test_size_for_pixel():
 def test_resampling_to_any_pixel_size(n, size, new):
     def bump(count, pixel):
         axis = (torch.arange(count, dtype=torch.float64) - count // 2) * pixel - 0.4
-        return torch.exp(
-            -(axis[:, None, None].square() + axis[:, None].square() + axis.square()) / 2 / 2.2**2
-        )
+        return torch.exp(-(axis[:, None, None].square() + axis[:, None].square() + axis.square()) / 2 / 2.2**2)
 
     result = resample_to_pixel_size(bump(n, 1.0), 1.0, new, size)
     torch.testing.assert_close(result, bump(size, new), atol=1e-3, rtol=0)
