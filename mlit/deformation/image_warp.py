@@ -1,6 +1,7 @@
 """Deformation of the image plane, a smooth field for each tilt."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -37,7 +38,7 @@ class ImageWarp(Block):
     def __init__(
         self,
         geometry: SeriesGeometry,
-        grid: tuple[int, int],
+        grid: Sequence[int],
         shift_prior_angstrom: float,
         warp_prior_angstrom: float,
         smoothness: float,

@@ -24,7 +24,7 @@ from mlit.training.ledger import SeriesLedger
 from mlit.training.module import MapSettings, RefinementModule
 from mlit.training.run_record import claim_output, note_settings
 from mlit.training.schedule import Iteration, Schedule
-from mlit.training.series_setup import Species, assign_groups, make_context, make_model
+from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model
 from mlit.training.starting_maps import starting_mask, starting_references
 
 LOG = logging.getLogger("mlit")
@@ -116,6 +116,7 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     pixel = cfg.species.pixel_size_angstrom or project.pixel_size_angstrom
     group, folds = assign_groups(project, cfg.seed)
     options: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    check_model_options(options)
     models = {s.name: make_model(s, project.particles, options) for s in project.series}
     contexts = {s.name: make_context(s, project.particles, group, species) for s in project.series}
     box = even_fast_size(BOX_OVER_DIAMETER * species.diameter_angstrom / pixel)

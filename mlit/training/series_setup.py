@@ -141,6 +141,24 @@ def make_context(
     )
 
 
+def check_model_options(options: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise for a prior of no width or an impossible grid.
+
+    Raises
+    ------
+    InputError
+        Naming the key.
+    """
+    for block, arguments in options.items():
+        for name, value in arguments.items():
+            if name == "grid" and (len(value) != 2 or min(value) < 1):
+                raise InputError(f"model.{block}.grid={value}: give the nodes along x and y, at least one each")
+            if "prior" in name and not value > 0:
+                raise InputError(
+                    f"model.{block}.{name}={value}: must be above zero; switch a block off with enabled=false"
+                )
+
+
 def expected_amplitude(series: SeriesInput) -> Float[Tensor, " tilt"]:
     """Signal amplitude of each tilt before any image was looked at: fitted weights, else the cosine rule.
 
