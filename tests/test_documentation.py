@@ -1,0 +1,151 @@
+"""Links, figures, commands, keys and names in the documentation exist."""
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mlit.cli.composer import Composed, Composer
+from mlit.cli.config_folder import config_folder, group_options
+from mlit.cli.kinds import has_key
+from mlit.cli.registry import VERBS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FIGURES = ROOT / "docs" / "figures"
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose_of(page: Path) -> str:
+    """Text without code blocks, in which brackets are no links."""
+    return re.sub(r"^```.*?^```", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+
+
+def links(page: Path) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose_of(page)):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", prose_of(page), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.fixture(scope="module")
+def figures() -> ModuleType:
+    """The script that draws the figures, as a module."""
+    loader = SourceFileLoader("draw_figures", str(ROOT / "scripts" / "figures"))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = before
+    return module
+
+
+@pytest.fixture(scope="module")
+def configs() -> dict[str, Composed]:
+    composed = {}
+    for verb in VERBS:
+        composer = Composer(verb)
+        with composer.ready():
+            composed[verb] = composer.compose([])
+    return composed
+
+
+@every_page
+def test_relative_links_resolve(page):
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert target.is_relative_to(ROOT), f"{page.name} links outside the repository: {link}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {link} has no such heading"
+
+
+def test_every_page_can_be_reached_from_the_index():
+    linked = {(ROOT / "docs" / link.partition("#")[0]).resolve() for link in links(ROOT / "docs" / "index.md")}
+    assert {page for page in PAGES if page.parent.name == "docs"} - {ROOT / "docs" / "index.md"} <= linked
+
+
+def test_every_figure_is_drawn_by_the_script_and_shown(figures):
+    drawn = {f"{name}.svg" for name in figures.FIGURES}
+    shown = {Path(link).name for page in PAGES for link in links(page) if link.endswith(".svg")}
+    assert {path.name for path in FIGURES.iterdir()} == drawn
+    assert shown == drawn
+
+
+def test_the_script_writes_the_figures_that_are_kept(figures, tmp_path):
+    figures.draw_all(tmp_path)
+    for path in sorted(FIGURES.iterdir()):
+        kept, drawn = (re.findall(r"<text[^>]*>([^<]*)</text>", text_of(p)) for p in (path, tmp_path / path.name))
+        assert kept, f"{path.name} holds no text as text"
+        assert kept == drawn, f"{path.name} is out of date: run scripts/figures"
+
+
+@every_page
+def test_config_keys_exist(page, configs):
+    groups = {group for composed in configs.values() for group in composed.choices}
+    named = re.findall(rf"(?<![\w./+-])((?:{'|'.join(sorted(groups))})(?:\.[a-z0-9_]+)+)(?![\w(])", text_of(page))
+    for key in named:
+        if key.endswith((".md", ".py")):
+            continue
+        known = any(has_key(composed.values, key) for composed in configs.values())
+        assert known, f"{page.name} names the key {key}"
+
+
+@every_page
+def test_config_options_exist(page, configs):
+    groups = {group for composed in configs.values() for group in composed.choices}
+    for group in groups:
+        options = group_options([config_folder()], group)
+        for named in re.findall(rf"(?<![\w./]){group}=([a-z_]+(?:[|,][a-z_]+)*)", text_of(page)):
+            for option in re.split(r"[|,]", named):
+                assert option in options, f"{page.name} names {group}={option}"
+
+
+@every_page
+def test_commands_exist(page):
+    for verb in re.findall(r"`(?:[^`]*\n)?\s*mlit ([a-z]+)\b", text_of(page)):
+        assert verb in VERBS, f"{page.name} names mlit {verb}"
+
+
+@every_page
+def test_paths_of_the_repository_exist(page):
+    for path in re.findall(r"`((?:mlit|tests|conf|scripts|docs)/[\w./*-]+)`", text_of(page)):
+        pattern = re.sub("[A-Z]{2,}", "*", path.rstrip("/"))  # conf/VERB.yaml stands for any verb's
+        assert list(ROOT.glob(pattern)), f"{page.name} names {path}"
+
+
+def test_the_rooms_of_the_developer_page_are_those_of_the_package():
+    table = re.findall(r"^\| `(\w+)` \|", text_of(ROOT / "docs" / "developer.md").split("## Manners")[0], re.M)
+    rooms = {p.stem for p in (ROOT / "mlit").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
+    assert set(table) == rooms - {"__init__", "__main__"}
+
+
+def test_the_glossary_names_every_axis():
+    glossary = text_of(ROOT / "docs" / "developer.md").split("## Glossary")[1]
+    rows = [row.split("|")[1] for row in glossary.splitlines() if row.startswith("| `")]
+    known = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    prefixes = tuple(name[:-1] for name in known if name.endswith("_*"))
+    for path in (ROOT / "mlit").rglob("*.py"):
+        if path.is_relative_to(ROOT / "mlit" / "simulation"):
+            continue
+        for shape in re.findall(r'(?:Float|Int|Bool|Complex)\[[\w.]+, "([^"]*)"\]', text_of(path)):
+            for axis in shape.split():
+                number_or_many = re.fullmatch(r"\d+|\.\.\.|\*\w+", axis)
+                assert number_or_many or axis in known or axis.startswith(prefixes), f"{path.name}: axis {axis}"
