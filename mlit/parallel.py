@@ -6,7 +6,7 @@ works through whole pieces on its own, with PyTorch held to one thread.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -24,8 +24,8 @@ def cores() -> int:
 
 
 @contextmanager
-def one_thread_each():
-    """Hold PyTorch to one thread an operation inside the block."""
+def one_thread_each() -> Iterator[None]:
+    """Hold PyTorch to one thread an operation inside the block; sums then run in one order on any machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

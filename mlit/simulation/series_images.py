@@ -29,7 +29,7 @@ def tilt_images(config: SimulationConfig, plan: SeriesPlan, structure: Structure
     """Averages of all tilts in file order: electron counts, molecules dark.
 
     Tilts are made side by side in threads; the result does not depend on their number where the caller keeps
-    single operations on one thread (see :mod:`mlit.simulation.threads`).
+    single operations on one thread (see :mod:`mlit.parallel`).
     """
     camera = _Camera.prepare(config, plan, structure)
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as pool:

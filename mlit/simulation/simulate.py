@@ -14,6 +14,7 @@ from mlit.io.mrc import write_mrc
 from mlit.io.star import write_star
 from mlit.io.warp.settings import WarpSettings, write_settings
 from mlit.io.warp.tomostar import write_tomostar
+from mlit.parallel import one_thread_each
 from mlit.simulation.config import SimulationConfig, StructureConfig
 from mlit.simulation.globular import generate_globular
 from mlit.simulation.particle_star import start_table, true_table
@@ -22,7 +23,6 @@ from mlit.simulation.series_plan import SeriesPlan, plan_series, volume_pixels
 from mlit.simulation.series_xml import start_xml, tomostar, true_xml
 from mlit.simulation.structure import Structure
 from mlit.simulation.structure_file import load_structure
-from mlit.simulation.threads import single_threaded_operations
 from mlit.simulation.true_map import map_size, true_density
 from mlit.simulation.truth_files import TRUTH_FOLDER, truth_table
 
@@ -63,7 +63,7 @@ def simulate(config: SimulationConfig, output: Path, report: Callable[[str], Non
     if settings_path.exists():
         raise InputError(f"{settings_path}: there is a project already; choose another output or remove it")
     structure_rng, *series_rngs = _generators(config)
-    with single_threaded_operations():
+    with one_thread_each():
         structure = make_structure(config.structure, structure_rng)
         plans = [plan_series(config, number, structure, rng) for number, rng in enumerate(series_rngs)]
         _write_truth(config, plans, structure, output / TRUTH_FOLDER)

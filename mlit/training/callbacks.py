@@ -94,7 +94,7 @@ class EpochReport(Checkpoint):
         ``metrics.csv``.
     """
 
-    FIELDS = (
+    FIELDS: tuple[str, ...] = (
         "iteration",
         "series",
         "status",
