@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -133,6 +134,8 @@ def test_paths_of_the_repository_exist(page):
 
 def test_the_rooms_of_the_developer_page_are_those_of_the_package():
     table = re.findall(r"^\| `(\w+)` \|", text_of(ROOT / "docs" / "developer.md").split("## Manners")[0], re.M)
+    contract = tomllib.loads(text_of(ROOT / "pyproject.toml"))["tool"]["importlinter"]["contracts"][0]
+    assert table == contract["layers"][::-1]
     rooms = {p.stem for p in (ROOT / "mlit").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
     assert set(table) == rooms - {"__init__", "__main__"}
 
