@@ -20,7 +20,9 @@ Result = TypeVar("Result")
 def cores() -> int:
     """Cores that this process may use: ``OMP_NUM_THREADS`` if set, else what the system grants."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) > 0 else len(os.sched_getaffinity(0))
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

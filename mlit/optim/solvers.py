@@ -102,7 +102,7 @@ class Adam:
 
 
 def _climb(problem: DifferentiableProblem, optimiser: torch.optim.Optimizer, steps: int) -> Outcome:
-    """Run a first-order optimiser and keep the best point it visited."""
+    """Run a first-order optimiser, go back to the best point it visited and evaluate that once more."""
     parameters = problem.parameters()
     values: list[float] = []
     best = [p.detach().clone() for p in parameters]
@@ -124,6 +124,7 @@ def _climb(problem: DifferentiableProblem, optimiser: torch.optim.Optimizer, ste
     with torch.no_grad():
         for kept, parameter in zip(best, parameters, strict=True):
             parameter.copy_(kept)
+    problem.evaluate()
     finite = all(torch.isfinite(torch.tensor(v)) for v in values)
     status = "failed" if not finite else "improved" if max(values) > values[0] else "unchanged"
     return Outcome(status, problem.passes - before, values[0], max(values) if finite else values[0])

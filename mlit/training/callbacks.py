@@ -74,9 +74,9 @@ class ProgressLog(Callback):
                 / self.done
                 * (len(module.names) * (module.schedule.epochs - trainer.current_epoch) - batch_idx - 1)
             )
-            gain = status.log_likelihood_end - status.log_likelihood_start
+            gain = status.log_posterior_end - status.log_posterior_start
             LOG.info(
-                "  %s %s: log-likelihood +%.1f in %d passes; about %.0f s left",
+                "  %s %s: log-posterior +%.1f in %d passes; about %.0f s left",
                 batch.name,
                 status.status,
                 gain,
@@ -99,8 +99,8 @@ class EpochReport(Checkpoint):
         "series",
         "status",
         "passes",
-        "log_likelihood_start",
-        "log_likelihood_end",
+        "log_posterior_start",
+        "log_posterior_end",
         "fit_resolution_angstrom",
         "fsc_0.143_angstrom",
         "significant_resolution_angstrom",
@@ -123,8 +123,8 @@ class EpochReport(Checkpoint):
                 name,
                 status.status,
                 status.passes,
-                status.log_likelihood_start,
-                status.log_likelihood_end,
+                status.log_posterior_start,
+                status.log_posterior_end,
                 status.resolution_angstrom,
                 resolution,
                 significant,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning
@@ -21,6 +21,7 @@ from mlit.maps.rigid_motion import move_map
 from mlit.optim.solvers import Solver
 from mlit.training.data import SeriesBatch
 from mlit.training.ledger import SeriesLedger
+from mlit.training.reference_scale import scale_to_images
 from mlit.training.schedule import Schedule
 from mlit.training.series_step import SeriesContext, add_to_maps, fit, relative_amplitude
 
@@ -69,8 +70,8 @@ class SeriesStatus:
 
     status: str
     passes: int = 0
-    log_likelihood_start: float = float("nan")
-    log_likelihood_end: float = float("nan")
+    log_posterior_start: float = float("nan")
+    log_posterior_end: float = float("nan")
     resolution_angstrom: float = float("nan")
 
 
@@ -161,7 +162,7 @@ class RefinementModule(lightning.LightningModule):
         )
         if self.current_epoch > 0:
             assert self.references is not None
-            self._table = reference_table(self.references.maps, self.references.pixel_size_angstrom)
+            self._table = reference_table(self.references.maps.to(self.device), self.references.pixel_size_angstrom)
 
     def training_step(self, batch: SeriesBatch, batch_idx: int) -> None:
         """Fit one series, unless that is done already, and add it to the maps."""
@@ -235,14 +236,22 @@ class RefinementModule(lightning.LightningModule):
             raise InputError(f"no tilt series could be used ({reasons})")
         expected = self.fit_resolution_angstrom or self._sums.resolution_angstrom
         settings, maps = self.maps.references, self.maps
-        mask = None if maps.mask is None else resample_map(maps.mask, self._sums.size).clamp(0, 1)
+        mask = None if maps.mask is None else resample_map(maps.mask.to(self.device), self._sums.size).clamp(0, 1)
         self.halves = half_maps(self._sums, maps.operators, settings, mask, max(expected, 15.0), maps.seed)
-        if self.current_epoch + 1 < self.schedule.epochs and not (self.current_epoch == 0 and self.references):
+        if self.current_epoch == 0 and self.references is not None:
+            self.references = self._on_scale_of_images(self.references)
+        elif self.current_epoch + 1 < self.schedule.epochs:
             volumes = reference_maps(self._sums, self.halves, maps.operators, settings)
             limit = self.halves.significant_resolution_angstrom
             self.references = References(self._align_halves(volumes), self._sums.pixel_size_angstrom, limit)
         self._sums = self._table = None
         self._log_epoch()
+
+    def _on_scale_of_images(self, given: References) -> References:
+        assert self.halves is not None
+        maps = given.maps.to(self.device)
+        factor = scale_to_images(maps, given.pixel_size_angstrom, self.halves)
+        return replace(given, maps=maps * factor)
 
     def _align_halves(self, volumes: Tensor) -> Tensor:
         """Move references and poses of both half sets to their common frame."""
@@ -264,7 +273,7 @@ class RefinementModule(lightning.LightningModule):
         self.log("resolution/significant_angstrom", self.halves.significant_resolution_angstrom)
         for name, status in self.statuses.items():
             if status.passes:
-                self.log(f"log_likelihood/{name}", status.log_likelihood_end)
+                self.log(f"log_posterior/{name}", status.log_posterior_end)
         self.log("step", epoch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -84,7 +84,6 @@ def fit(
     )
     objective = SeriesObjective(model, particle_images, table, context.group, context.amplitude_prior)
     outcome = solver.solve(objective)
-    objective.evaluate()
     return outcome, objective.amplitude
 
 

@@ -22,7 +22,7 @@ def read_cubic_map(path: Path, box: int, pixel_size_angstrom: float) -> Float[Te
     Raises
     ------
     InputError
-        If it is no cubic map or says nothing about its pixel size.
+        If it is no cubic map, holds nothing or values that are not finite, or says nothing about its pixel size.
     """
     array, pixel = read_mrc(path)
     if array.ndim != 3 or len(set(array.shape)) != 1:
@@ -30,6 +30,10 @@ def read_cubic_map(path: Path, box: int, pixel_size_angstrom: float) -> Float[Te
     if not pixel:
         raise InputError(f"{path}: the header has no pixel size; set it (for instance with e2proc3d or relion)")
     volume = torch.from_numpy(array)
+    if not bool(volume.isfinite().all()):
+        raise InputError(f"{path}: holds values that are not finite; make the map again")
+    if not bool(volume.any()):
+        raise InputError(f"{path}: is empty, all its values are 0; give another map")
     if abs(pixel - pixel_size_angstrom) < 1e-4 * pixel_size_angstrom:
         return crop_or_pad(volume, box, 3)
     return resample_to_pixel_size(volume, pixel, pixel_size_angstrom, box)
