@@ -3,12 +3,11 @@
 import sys
 from pathlib import Path
 
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from rich.console import Console
 
-from mlit.cli.demo_steps import comparison_table, simulate_once
-from mlit.training import run as training
+from mlit.cli import refine
+from mlit.cli.demo_steps import comparison_table, simulate_once, with_true_metadata
 
 _WIDTH_WITHOUT_TERMINAL = 100  # characters
 
@@ -29,13 +28,8 @@ def run(cfg: DictConfig) -> None:
     output = Path(cfg.output)
     project = output / "project"
     simulate_once(cfg.simulation, project)
-    training.refine(cfg)
-    _report(project, output, output / cfg.species.name / "particles.star")
-
-
-@rank_zero_only
-def _report(project: Path, output: Path, particles: Path) -> None:
-    """Print the comparison, once where several processes refine together."""
+    refine.run(cfg)
+    refine.run(with_true_metadata(cfg, project, output / "true_metadata"))
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
-    console.print(comparison_table(project, output / "warp_tiltseries", particles))
+    console.print(comparison_table(project, output, cfg.species.name))
     console.print(f"results: {output}", soft_wrap=True)

@@ -2,15 +2,15 @@
 
 from omegaconf import DictConfig
 
-from mlit.training import run as training
+from mlit.cli import refine
 
 
 def run(cfg: DictConfig) -> None:
-    """Reconstruct half maps from a project as it stands.
+    """Reconstruct half maps from a project as it stands: a refinement without iterations.
 
     Parameters
     ----------
     cfg
         The composed ``conf/reconstruct.yaml``.
     """
-    training.reconstruct(cfg)
+    refine.run(cfg)

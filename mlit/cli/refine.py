@@ -1,16 +1,20 @@
 """Refine poses and deformations of tilt series together."""
 
+from pathlib import Path
+
 from omegaconf import DictConfig
 
+from mlit.report.figures import write_figures
 from mlit.training import run as training
 
 
 def run(cfg: DictConfig) -> None:
-    """Refine poses and deformations of tilt series together.
+    """Refine poses and deformations of tilt series together, and draw the figures of the run.
 
     Parameters
     ----------
     cfg
-        The composed ``conf/refine.yaml``.
+        The composed ``conf/refine.yaml`` or ``conf/reconstruct.yaml``.
     """
-    training.refine(cfg)
+    if training.refine(cfg):
+        write_figures(Path(cfg.output), cfg.species.name)

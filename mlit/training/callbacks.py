@@ -10,6 +10,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from mlit.io.atomic import atomic_write
+from mlit.io.fsc_star import write_fsc_star
 from mlit.training.data import SeriesBatch
 from mlit.training.module import RefinementModule
 
@@ -86,12 +87,12 @@ class ProgressLog(Callback):
 
 
 class EpochReport(Checkpoint):
-    """Says what every iteration reached, and writes the table of metrics; runs after the maps are made.
+    """Says what every iteration reached and writes it down; runs after the maps are made.
 
     Parameters
     ----------
-    path
-        ``metrics.csv``.
+    folder
+        Gets ``metrics.csv`` and the FSC of every iteration.
     """
 
     FIELDS: tuple[str, ...] = (
@@ -106,13 +107,15 @@ class EpochReport(Checkpoint):
         "significant_resolution_angstrom",
     )
 
-    def __init__(self, path: str) -> None:
-        self.path = Path(path)
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / "metrics.csv"
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Log and write."""
         module = _refinement(pl_module)
         assert module.halves is not None
+        write_fsc_star(self.folder / "fsc" / f"iteration_{trainer.current_epoch}.star", module.halves.curves)
         resolution = module.halves.curves.resolution_angstrom(0.143)
         significant = module.halves.significant_resolution_angstrom
         LOG.info("  half maps: FSC 0.143 at %.2f Å, agreement to %.2f Å", resolution, significant)

@@ -32,7 +32,7 @@ BOX_OVER_DIAMETER = 2.0
 SHELLS_AT_LEAST = 4  # in a fit, counted in inverse diameters, also where half maps agree on less
 
 
-def refine(cfg: DictConfig) -> None:
+def refine(cfg: DictConfig) -> bool:
     """Refine a project and write the results into ``cfg.output``.
 
     The same command goes on where an interrupted run stopped; of a finished run nothing is done again.
@@ -41,6 +41,10 @@ def refine(cfg: DictConfig) -> None:
     ----------
     cfg
         The composed ``conf/refine.yaml`` or ``conf/reconstruct.yaml``.
+
+    Returns
+    -------
+    Whether anything was done: False where the run was finished already.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def refine(cfg: DictConfig) -> None:
     claim_output(output, cfg)
     if (output / "summary.json").is_file():
         LOG.info("%s is finished already; give another output=… or delete it to run again", output)
-        return
+        return False
     lightning.seed_everything(cfg.seed, verbose=False)
     make_species(cfg)  # what is wrong with it shall be said before files are read
     project = load_project(cfg)
@@ -62,11 +66,7 @@ def refine(cfg: DictConfig) -> None:
     data = TiltSeriesDataModule(project, cfg.species.diameter)
     fit(module, data, cfg)
     write_results(output, project, module, cfg, time.monotonic() - started)
-
-
-def reconstruct(cfg: DictConfig) -> None:
-    """Reconstruct half maps from a project as it stands: a refinement without iterations."""
-    refine(cfg)
+    return True
 
 
 def load_project(cfg: DictConfig) -> Project:
