@@ -83,7 +83,9 @@ class TiltSeriesDataset(Dataset):
     def _images(self, series: SeriesInput) -> TiltImages:
         pixel = series.pixel_size_angstrom
         pixels = normalise(load_tilt_images(series))
-        position = torch.from_numpy(self.project.particles.position_angstrom[series.particle_index.numpy(), 0])
+        particles, rows = self.project.particles, series.particle_index.numpy()
+        used = rows[particles.weight[rows] > 0]
+        position = torch.from_numpy(particles.position_angstrom[used if len(used) else rows, 0])
         xy = series.geometry.project(position).xy_angstrom / pixel
         noise = noise_power(pixels, xy.float(), even_fast_size(1.5 * self.diameter_angstrom / pixel))
         bfactor = series.tilt_bfactor_angstrom2

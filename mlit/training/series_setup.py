@@ -93,6 +93,7 @@ def assign_groups(project: Project, seed: int) -> tuple[Int[Tensor, " particle"]
     used = torch.zeros(len(half), dtype=torch.bool)
     for series in project.series:
         used[series.particle_index] = True
+    used &= torch.from_numpy(project.particles.weight > 0)
     smallest = min(int((used & (half == h)).sum()) for h in (0, 1))
     folds = max(1, min(MAX_FOLDS, smallest // 2, 2 * MAX_FOLDS * PARTICLES_PER_FOLD // max(smallest, 1)))
     generator = torch.Generator().manual_seed(seed)
