@@ -1,0 +1,125 @@
+"""Refinement moves nothing beyond its noise, and makes up nothing from noise."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from mlit.deformation.series_model import SeriesModel
+from mlit.fourier.resize import crop_or_pad
+from mlit.fourier.slices import ReferenceTable
+from mlit.io.mrc import read_mrc
+from mlit.io.star import read_star
+from mlit.likelihood.objective import SeriesObjective
+from mlit.likelihood.premultiply import premultiply
+from mlit.optim.arrow import ArrowSystem
+from mlit.training.data import TiltSeriesDataset
+from mlit.training.run import load_project, make_module
+
+QUICK = ("schedule=quick", "model=coarse")
+NO_ERRORS = {
+    "deformation": {
+        "shift_error_angstrom": 0.0,
+        "stage_angle_error_deg": 0.0,
+        "image_warp_error_angstrom": 0.0,
+        "defocus_error_um": 0.0,
+    },
+    "picks": {"position_error_angstrom": 0.0, "rotation_error_deg": 0.0},
+}
+NOISE_ONLY = {"microscope": {"contrast": 0.0}}
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Posterior standard deviations of what is seen in the images, root mean square over images."""
+
+    position_angstrom: float
+    orientation_deg: float
+    defocus_nm: float
+
+
+def posterior(project, output) -> Uncertainty:
+    """Uncertainty that remains where the true map is known, from the curvature of the objective at the truth."""
+    cfg = OmegaConf.load(output / ".hydra" / "config.yaml")
+    read = load_project(cfg)
+    module = make_module(read, cfg)
+    own, pixel = read_mrc(output / "particle" / "map.mrc")
+    truth = crop_or_pad(torch.from_numpy(read_mrc(project.root / "truth" / "map.mrc")[0]), len(own), 3)
+    units = float((torch.from_numpy(own) * truth).sum() / truth.square().sum())
+    table = ReferenceTable.from_maps(truth[None] * units, pixel)
+    dataset = TiltSeriesDataset(read, read.series, project.diameter, 0)
+    variances = []
+    for index, name in enumerate(module.names):
+        model, context, images = module.model(name), module.contexts[name], dataset[index].images
+        model.activate(["poses", "image_warp", "stage_angles", "defocus"])
+        with torch.no_grad():
+            view = model()
+        visible = context.visible(view, model.start.image_size_angstrom)
+        box = len(own) * pixel
+        cut = premultiply(images, context.optics, view.xy_angstrom, view.defocus_um, visible, box, 16.5, True)
+        reference = torch.zeros(len(visible), dtype=torch.long)
+        objective = SeriesObjective(model, cut, table, reference, context.amplitude_prior)
+        objective.evaluate()
+        variances.append(image_variance(objective.system(), model)[visible].mean(0))
+    mean = torch.stack(variances).mean(0)
+    return Uncertainty(
+        float(mean[:2].sum().sqrt()), float(mean[2:5].sum().sqrt().rad2deg()), float(mean[5].sqrt()) * 1e3
+    )
+
+
+def image_variance(system: ArrowSystem, model: SeriesModel) -> torch.Tensor:
+    """Posterior variance of the six local coordinates of every image."""
+    count, hyper = len(system.item), len(system.shared)
+    whole = torch.zeros(6 * count + hyper, 6 * count + hyper, dtype=torch.float64)
+    whole[: 6 * count, : 6 * count] = torch.block_diag(*system.item)
+    whole[: 6 * count, 6 * count :] = system.coupling.reshape(6 * count, hyper)
+    whole[6 * count :, : 6 * count] = whole[: 6 * count, 6 * count :].T
+    whole[6 * count :, 6 * count :] = system.shared
+    covariance = torch.linalg.inv(whole)
+    by = model.jacobians()
+    out = torch.zeros(by.poses.shape[:3], dtype=torch.float64)
+    for particle in range(count):
+        for tilt, columns in enumerate(by.columns):
+            index = torch.cat([torch.arange(6 * particle, 6 * particle + 6), 6 * count + columns])
+            slope = torch.cat([by.poses[particle, tilt], by.hyper[particle, tilt]], 1)
+            out[particle, tilt] = (slope @ covariance[index][:, index] * slope).sum(1)
+    return out
+
+
+def test_true_project_stays_true_within_its_posterior(make_project, refine):
+    """References carry noise of their own, so the bound is half as much again as with the true map."""
+    project = make_project(NO_ERRORS)
+    run = refine(project, *QUICK)
+    assert run.outcome.code == 0, run.outcome.stderr
+    moved, width = project.refined(run.output), posterior(project, run.output)
+    assert moved.position_rms_angstrom < 1.5 * width.position_angstrom
+    assert moved.orientation_rms_deg < 1.5 * width.orientation_deg
+    assert moved.defocus_rms_nm < 1.5 * width.defocus_nm
+    assert width.position_angstrom < 1.5  # the bound says something: a usual start is off by five times as much
+    assert width.orientation_deg < 1.5
+
+
+def averaged_beyond(fsc_star, resolution_angstrom):
+    """Corrected FSC beyond a resolution, averaged over three neighbouring shells to allow for chance in one."""
+    table = next(iter(read_star(fsc_star).values())).astype(float)
+    curve = torch.from_numpy(table["wrpFSCCorrected"].to_numpy().copy())
+    beyond = torch.from_numpy((table["wrpResolution"] < resolution_angstrom).to_numpy().copy())
+    return curve[beyond].unfold(0, 3, 1).mean(1)
+
+
+@pytest.fixture(scope="module")
+def noise(make_project):
+    return make_project(NOISE_ONLY)
+
+
+@pytest.mark.parametrize("reference", ["none", "true to 30 Å"])
+def test_noise_gives_no_resolution(noise, refine, tmp_path, reference):
+    """Fits look to 20 Å, whether the references hold anything there or not."""
+    blocks = "blocks: [poses, image_warp, stage_angles]"
+    far = f"schedule.iterations=[{{resolution_angstrom: 20, {blocks}}}, {{resolution_angstrom: 20, {blocks}}}]"
+    words = [far, *([noise.half_maps_of_truth(tmp_path)] if reference != "none" else [])]
+    run = refine(noise, "model=coarse", *words)
+    assert run.outcome.code == 0, run.outcome.stderr
+    assert averaged_beyond(run.output / "particle" / "fsc.star", 30.0).max() < 0.143
+    assert run.summary["species"]["particle"]["resolution_angstrom"] > 30
