@@ -16,6 +16,7 @@ from mlit.geometry.symmetry import point_group
 from mlit.io.particles import write_particles
 from mlit.likelihood.tilt_images import even_fast_size
 from mlit.maps.references import ReferenceSettings
+from mlit.parallel import one_thread_each
 from mlit.project.project import Project
 from mlit.project.results import content_hash, refined_particles, write_maps, write_series, write_summary
 from mlit.project.warp_project import load_warp_project
@@ -151,7 +152,7 @@ def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -
     resume = str(checkpoint) if checkpoint.is_file() else None
     if resume:
         LOG.info("going on from %s", checkpoint)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_thread_each():
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
