@@ -22,7 +22,6 @@ from mlit.optim.solvers import Solver
 from mlit.training.data import SeriesBatch
 from mlit.training.ledger import SeriesLedger
 from mlit.training.reference_scale import scale_to_images
-from mlit.training.reference_scale import scale_to_images
 from mlit.training.schedule import Schedule
 from mlit.training.series_step import SeriesContext, add_to_maps, fit, relative_amplitude
 
@@ -247,12 +246,6 @@ class RefinementModule(lightning.LightningModule):
             self.references = References(self._align_halves(volumes), self._sums.pixel_size_angstrom, limit)
         self._sums = self._table = None
         self._log_epoch()
-
-    def _on_scale_of_images(self, given: References) -> References:
-        assert self.halves is not None
-        maps = given.maps.to(self.device)
-        factor = scale_to_images(maps, given.pixel_size_angstrom, self.halves)
-        return replace(given, maps=maps * factor)
 
     def _on_scale_of_images(self, given: References) -> References:
         assert self.halves is not None

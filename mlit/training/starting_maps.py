@@ -34,10 +34,6 @@ def read_cubic_map(path: Path, box: int, pixel_size_angstrom: float) -> Float[Te
         raise InputError(f"{path}: holds values that are not finite; make the map again")
     if not bool(volume.any()):
         raise InputError(f"{path}: is empty, all its values are 0; give another map")
-    if not bool(volume.isfinite().all()):
-        raise InputError(f"{path}: holds values that are not finite; make the map again")
-    if not bool(volume.any()):
-        raise InputError(f"{path}: is empty, all its values are 0; give another map")
     if abs(pixel - pixel_size_angstrom) < 1e-4 * pixel_size_angstrom:
         return crop_or_pad(volume, box, 3)
     return resample_to_pixel_size(volume, pixel, pixel_size_angstrom, box)
