@@ -1,0 +1,79 @@
+import csv
+import logging
+from types import SimpleNamespace
+
+import lightning
+import pytest
+import torch
+
+from mlit.maps.fsc import FscCurves
+from mlit.training.callbacks import EpochCheckpoint, EpochReport, ProgressLog
+from mlit.training.data import SeriesBatch
+from mlit.training.module import SeriesStatus
+from mlit.training.run import make_module
+
+
+class Trainer(lightning.Trainer):
+    """What callbacks ask of a trainer, and nothing else."""
+
+    current_epoch = 0
+    max_epochs = 3
+
+    def __init__(self, current_epoch):
+        self.current_epoch = current_epoch
+        self.saved = []
+
+    def save_checkpoint(self, path):
+        self.saved.append(path)
+
+
+@pytest.fixture
+def module(small, config):
+    module = make_module(small, config())
+    values = torch.linspace(1.0, 0.0, 8)
+    curves = FscCurves(torch.arange(8).double() / 144, values, values, values, values)
+    module.halves = SimpleNamespace(curves=curves, significant_resolution_angstrom=20.0)
+    return module
+
+
+@pytest.mark.parametrize(("epoch", "expected"), [(0, 1), (1, 1), (2, 0)])
+def test_every_epoch_but_the_last_is_saved(module, epoch, expected):
+    trainer = Trainer(current_epoch=epoch)
+    EpochCheckpoint("last.ckpt").on_train_epoch_end(trainer, module)
+    assert trainer.saved == ["last.ckpt"] * expected
+
+
+def test_metrics_of_an_epoch_done_again_replace_those_of_before(module, tmp_path):
+    report = EpochReport(str(tmp_path))
+    for epoch, passes in ((0, 0), (1, 2), (2, 3), (1, 5)):
+        module.statuses = {name: SeriesStatus("improved", passes, 1.0, 2.0, 30.0) for name in module.names}
+        report.on_train_epoch_end(Trainer(current_epoch=epoch), module)
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["iteration"], row["passes"]) for row in rows] == [("0", "0")] * 2 + [("1", "5")] * 2
+    resolution = module.halves.curves.resolution_angstrom(0.143)
+    assert {float(row["fsc_0.143_angstrom"]) for row in rows} == {resolution}
+    assert sorted(path.name for path in (tmp_path / "fsc").iterdir()) == [f"iteration_{i}.star" for i in range(3)]
+    assert tuple(rows[0]) == EpochReport.FIELDS
+
+
+def test_reasons_with_commas_survive_in_the_table(module, tmp_path):
+    reason = 'left out: a.mrc: 3 pixels, "all" of them, are not finite'
+    module.statuses = {name: SeriesStatus(reason) for name in module.names}
+    report = EpochReport(str(tmp_path))
+    for epoch in (0, 1):
+        report.on_train_epoch_end(Trainer(current_epoch=epoch), module)
+    with open(tmp_path / "metrics.csv", newline="") as file:
+        assert [row["status"] for row in csv.DictReader(file)] == [reason] * 4
+
+
+def test_progress_names_series_and_what_is_left(module, caplog):
+    name = module.names[0]
+    module.statuses[name] = SeriesStatus("improved", 3, 100.0, 150.0, 30.0)
+    progress = ProgressLog()
+    with caplog.at_level(logging.INFO, logger="mlit"):
+        progress.on_train_batch_end(Trainer(current_epoch=1), module, None, SeriesBatch(name, None), 0)
+        progress.on_train_batch_end(Trainer(current_epoch=1), module, None, SeriesBatch(module.names[1], None), 1)
+    assert len(caplog.records) == 1
+    assert f"{name} improved" in caplog.text
+    assert "+50.0 in 3 passes" in caplog.text

@@ -1,0 +1,63 @@
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from mlit.training.data import SeriesBatch, TiltSeriesDataModule, TiltSeriesDataset
+
+
+def dataset(project, cache_bytes, series=None):
+    return TiltSeriesDataset(project, series or project.series, 150.0, cache_bytes)
+
+
+def test_images_are_normalised_and_their_noise_is_known(small):
+    batch = dataset(small, 0)[1]
+    assert batch.name == small.series[1].name
+    assert batch.failure is None
+    assert batch.images.pixels.shape == (7, 104, 96)
+    torch.testing.assert_close(batch.images.pixels.mean((1, 2)), torch.zeros(7), atol=1e-3, rtol=0)
+    torch.testing.assert_close(batch.images.pixels.std((1, 2)), torch.ones(7), atol=1e-2, rtol=0)
+    assert batch.images.noise.min() > 0
+    assert torch.equal(batch.images.dose, small.series[1].geometry.dose.float())
+
+
+def test_images_are_kept_while_there_is_room(small):
+    size = dataset(small, 0)[0].images.pixels.nbytes
+    kept = dataset(small, size + 10)
+    assert kept[0] is kept[0]
+    assert kept[1] is not kept[1]
+    assert torch.equal(kept[1].images.pixels, kept[1].images.pixels)
+
+
+def test_fault_of_a_file_is_returned_and_tried_again(small):
+    bad = dataclasses.replace(small.series[0], image_paths=(Path("nowhere.mrc"),) * 7)
+    kept = dataset(small, 1 << 30, [bad, small.series[1]])
+    assert kept[0].images is None
+    assert "nowhere.mrc" in kept[0].failure
+    assert kept[1].images is not None
+    kept.series[0] = small.series[0]
+    assert kept[0].images is not None
+
+
+def test_unused_particles_do_not_measure_noise(small):
+    rows = small.series[0].particle_index.numpy()
+    weight, position = small.particles.weight.copy(), small.particles.position_angstrom.copy()
+    weight[rows[0]] = 0.0
+    first = dataset(dataclasses.replace(small, particles=dataclasses.replace(small.particles, weight=weight)), 0)[0]
+    position[rows[0]] += 200.0
+    moved = dataclasses.replace(small.particles, weight=weight, position_angstrom=position)
+    second = dataset(dataclasses.replace(small, particles=moved), 0)[0]
+    assert torch.equal(first.images.noise, second.images.noise)
+
+
+def test_series_come_one_by_one_in_the_order_of_their_names(small):
+    module = TiltSeriesDataModule(small, 150.0)
+    assert [batch.name for batch in module.train_dataloader()] == [series.name for series in small.series]
+
+
+def test_batches_move_between_devices(small):
+    batch = dataset(small, 0)[0]
+    moved = TiltSeriesDataModule(small, 150.0).transfer_batch_to_device(batch, torch.device("cpu"), 0)
+    assert torch.equal(moved.images.pixels, batch.images.pixels)
+    nothing = SeriesBatch("x", None, "why")
+    assert nothing.to(torch.device("cpu")) is nothing

@@ -1,0 +1,168 @@
+"""The LightningModule on a very small project: solvers, faults, checkpoints."""
+
+import csv
+import dataclasses
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from mlit.errors import InputError
+from mlit.optim.levenberg_marquardt import Outcome
+from mlit.optim.solvers import GaussNewton
+from mlit.training.data import TiltSeriesDataModule
+from mlit.training.run import fit, make_module
+
+ONE = "schedule.iterations=[{resolution_angstrom: 25, blocks: [poses, image_warp]}]"
+
+
+def run(project, cfg, module=None, data=None):
+    module = module or make_module(project, cfg)
+    fit(module, data or TiltSeriesDataModule(project, cfg.species.diameter), cfg)
+    return module
+
+
+def raw(module, name):
+    return module.model(name).poses.raw.detach()
+
+
+@dataclass(frozen=True)
+class Breaks:
+    """A solver that spoils the parameters of one problem and then fails; all others it solves."""
+
+    count: int
+    how: str
+
+    def solve(self, problem):
+        if problem.model.poses.raw.shape[0] != self.count:
+            return GaussNewton(2).solve(problem)
+        with torch.no_grad():
+            for parameter in problem.parameters():
+                parameter += 1.0
+        if self.how == "raises":
+            raise torch.linalg.LinAlgError("not positive definite\nat all")
+        return Outcome("failed", 1, float("nan"), float("nan"))
+
+
+@pytest.fixture
+def uneven(small):
+    """The project with one particle less in its second series, to tell the two apart."""
+    second = small.series[1]
+    shorter = dataclasses.replace(second, particle_index=second.particle_index[:-1])
+    return dataclasses.replace(small, series=(small.series[0], shorter))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["optimizer=gauss_newton"],
+        ["optimizer=lbfgs", "optimizer.passes=8"],
+        ["optimizer=adam", "optimizer.passes=8", "optimizer.learning_rate=0.05"],
+    ],
+)
+def test_every_optimiser_improves_every_series(small, config, words):
+    module = run(small, config(ONE, *words))
+    for name, status in module.statuses.items():
+        assert status.status in ("improved", "converged")
+        assert status.log_posterior_end > status.log_posterior_start + 5
+        assert raw(module, name).abs().max() > 0.05
+        assert not module.model(name).blocks["defocus"].raw.any()
+
+
+def test_blocks_that_are_not_named_keep_still(small, config):
+    module = run(small, config("schedule.iterations=[{resolution_angstrom: 25, blocks: [image_warp]}]"))
+    for name in module.names:
+        assert not raw(module, name).any()
+        assert module.model(name).blocks["image_warp"].raw.abs().max() > 0.05
+        assert not module.model(name).blocks["stage_angles"].raw.any()
+
+
+@pytest.mark.parametrize(("how", "reason"), [("raises", "not positive definite"), ("fails", "not finite")])
+def test_rejected_fit_gives_the_parameters_back(uneven, config, caplog, how, reason):
+    module = make_module(uneven, config(ONE))
+    module.solver = Breaks(7, how)
+    with caplog.at_level(logging.WARNING, logger="mlit"):
+        run(uneven, config(ONE), module)
+    good, bad = module.names
+    assert module.statuses[bad].status.startswith("rejected")
+    assert reason in module.statuses[bad].status
+    assert not raw(module, bad).any()
+    assert module.statuses[good].status == "improved"
+    assert raw(module, good).abs().max() > 0.05
+    assert module.left_out() == {}
+    assert f"{bad} keeps the parameters it had" in caplog.text
+
+
+def faulty(project, names):
+    """Data whose named series cannot be read."""
+    data = TiltSeriesDataModule(project, 150.0)
+    nowhere = (Path("gone.mrc"),) * project.series[0].geometry.tilts
+    data.dataset.series = [
+        dataclasses.replace(series, image_paths=nowhere) if series.name in names else series
+        for series in project.series
+    ]
+    return data
+
+
+def test_series_without_images_is_left_out_and_named_once(small, config, caplog):
+    bad, good = (series.name for series in small.series)
+    with caplog.at_level(logging.WARNING, logger="mlit"):
+        module = run(small, config(), data=faulty(small, [bad]))
+    assert list(module.left_out()) == [bad]
+    assert "gone.mrc" in module.left_out()[bad]
+    assert module.statuses[good].status == "improved"
+    assert caplog.text.count("is left out") == 1
+    assert module.halves is not None
+
+
+def test_no_series_at_all_is_refused(small, config):
+    with pytest.raises(InputError, match=r"no tilt series could be used.*gone\.mrc"):
+        run(small, config(), data=faulty(small, [series.name for series in small.series]))
+
+
+def test_epoch_zero_fits_nothing(small, config):
+    module = run(small, config("schedule=none"))
+    assert all(status.status == "not fitted" for status in module.statuses.values())
+    assert module.fit_resolution_angstrom is None
+    assert module.halves is not None
+    assert module.halves.first.isfinite().all()
+
+
+def test_metrics_hold_every_epoch(small, config):
+    cfg = config()
+    run(small, cfg)
+    with open(f"{cfg.output}/metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["iteration"]) for row in rows] == [0, 0, 1, 1, 2, 2]
+    assert all(float(row["fsc_0.143_angstrom"]) > 17 for row in rows)
+    assert [row["status"] for row in rows[:2]] == ["not fitted"] * 2
+
+
+def test_checkpoint_holds_tensors_and_plain_values_only(small, config):
+    cfg = config()
+    module = run(small, cfg)
+    checkpoint = torch.load(f"{cfg.output}/checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["epoch"] == 1
+    fresh = make_module(small, cfg)
+    fresh.load_state_dict(checkpoint["state_dict"])
+    fresh.on_load_checkpoint(checkpoint)
+    assert fresh.references is not None
+    assert torch.equal(fresh.references.maps, module.references.maps)
+    assert fresh.references.resolution_angstrom == module.references.resolution_angstrom
+    assert fresh.amplitudes.keys() == module.amplitudes.keys()
+    assert raw(fresh, fresh.names[0]).abs().max() > 0.05
+
+
+def test_run_goes_on_from_checkpoint_and_ledger(small, config):
+    """What is in the ledger is taken from there: no solver is called for it again."""
+    cfg = config()
+    first = run(small, cfg)
+    again = make_module(small, cfg)
+    again.solver = Breaks(8, "raises")  # would reject every fit
+    run(small, cfg, again)
+    for name in first.names:
+        assert torch.equal(raw(again, name), raw(first, name))
+        assert again.statuses[name] == first.statuses[name]
+    assert torch.equal(again.halves.first, first.halves.first)

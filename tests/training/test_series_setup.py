@@ -1,0 +1,148 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from mlit.errors import InputError
+from mlit.training.series_setup import (
+    Species,
+    assign_groups,
+    check_model_options,
+    expected_amplitude,
+    make_context,
+    make_model,
+)
+
+OPTIONS = {"poses": {"position_prior_angstrom": 10.0, "rotation_prior_deg": 10.0}}
+
+
+def with_halves(project, half_set, **changes):
+    """The project with other half sets, each row of the table given once."""
+    count = len(half_set)
+    table = project.particles
+    pick = np.arange(count) % len(table.half_set)
+    particles = dataclasses.replace(
+        table,
+        series_name=table.series_name[pick],
+        position_angstrom=table.position_angstrom[pick],
+        euler_deg=table.euler_deg[pick],
+        half_set=np.array(half_set),
+        weight=changes.get("weight", np.ones(count)),
+        source=table.source.iloc[pick].reset_index(drop=True),
+    )
+    series = dataclasses.replace(project.series[0], particle_index=torch.arange(count))
+    return dataclasses.replace(project, particles=particles, series=(series,))
+
+
+@pytest.mark.parametrize(("each", "folds"), [(1, 1), (3, 1), (4, 2), (8, 4), (100, 4), (350, 2), (900, 1)])
+def test_small_half_sets_have_more_folds(small, each, folds):
+    group, found = assign_groups(with_halves(small, [1, 2] * each), seed=0)
+    assert found == folds
+    half = torch.tensor([0, 1] * each)
+    assert torch.equal(group // folds, half)
+    for h in (0, 1):
+        counts = torch.bincount(group[half == h] - h * folds, minlength=folds)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_one_lonely_particle_in_a_half_set_is_enough(small):
+    group, folds = assign_groups(with_halves(small, [1] + [2] * 15), seed=0)
+    assert folds == 1
+    assert group.tolist() == [0] + [1] * 15
+
+
+def test_groups_follow_the_seed(small):
+    project = with_halves(small, [1, 2] * 40)
+    first, again, other = (assign_groups(project, seed)[0] for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_particles_of_no_weight_do_not_count(small):
+    weight = np.array([1.0] * 4 + [0.0] * 36)
+    _, folds = assign_groups(with_halves(small, [1, 2] * 20, weight=weight), seed=0)
+    assert folds == 1
+
+
+def test_amplitude_follows_the_path_through_the_sample(small):
+    series = small.series[0]
+    amplitude = expected_amplitude(series)
+    torch.testing.assert_close(amplitude, series.geometry.tilt_angle_rad.cos().sqrt())
+
+
+def test_amplitude_takes_fitted_weights_as_powers_and_leaves_tilts_out(small):
+    tilts = small.series[0].geometry.tilts
+    weight = torch.linspace(0.04, 1.0, tilts, dtype=torch.float64)
+    used = torch.arange(tilts) != 2
+    series = dataclasses.replace(small.series[0], tilt_weight=weight, use_tilt=used)
+    torch.testing.assert_close(expected_amplitude(series), torch.where(used, weight.sqrt(), 0.0))
+
+
+def test_context_is_that_of_the_series(small):
+    group, _ = assign_groups(small, 0)
+    weight = small.particles.weight.copy()
+    weight[small.series[1].particle_index[3]] = 0
+    particles = dataclasses.replace(small.particles, weight=weight)
+    context = make_context(small.series[1], particles, group, Species("x", 160.0, "C1"))
+    assert torch.equal(context.group, group[small.series[1].particle_index])
+    assert context.use_particle.tolist() == [i != 3 for i in range(8)]
+    assert context.border_angstrom == 20.0
+
+
+def test_model_starts_from_the_table(small):
+    series = small.series[1]
+    model = make_model(series, small.particles, OPTIONS)
+    rows = series.particle_index.numpy()
+    where, _ = model.poses.at(model.poses.raw)
+    np.testing.assert_allclose(where.detach().numpy(), small.particles.position_angstrom[rows, 0])
+    assert model.block_list == []
+
+
+def test_trajectories_are_followed_over_the_dose(small):
+    table = small.particles
+    step = np.array([6.0, 0.0, -3.0])
+    moving = dataclasses.replace(
+        table,
+        position_angstrom=np.concatenate([table.position_angstrom, table.position_angstrom + step], 1),
+        euler_deg=np.repeat(table.euler_deg, 2, 1),
+    )
+    series = small.series[0]
+    model = make_model(series, moving, OPTIONS)
+    where, _ = model.poses.at(model.poses.raw)
+    assert where.shape == (8, series.geometry.tilts, 3)
+    change = where.detach()[:, series.geometry.dose.argmax()] - where.detach()[:, series.geometry.dose.argmin()]
+    np.testing.assert_allclose(change.numpy(), np.broadcast_to(step, (8, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("x", 0.0, "C1"), r"species\.diameter=0.*Å"),
+        (("x", float("nan"), "C1"), r"species\.diameter"),
+        (("x/y", 100.0, "C1"), r"species\.name"),
+        (("x", 100.0, "K4"), "symmetry"),
+    ],
+)
+def test_impossible_molecules_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Species(*arguments)
+
+
+@pytest.mark.parametrize(("diameter", "message"), [(20.0, "pixels"), (870.0, r"864 × 936 Å")])
+def test_molecules_that_cannot_be_seen_are_refused(small, diameter, message):
+    with pytest.raises(InputError, match=message):
+        Species("x", diameter, "C1").check_against(small)
+
+
+def test_molecules_that_can_be_seen_are_taken(small):
+    Species("x", 150.0, "C1").check_against(small)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"image_warp": {"grid": [3]}}, {"image_warp": {"grid": [0, 2]}}, {"poses": {"rotation_prior_deg": -1.0}}],
+)
+def test_impossible_options_are_refused(options):
+    with pytest.raises(InputError, match=rf"model\.{next(iter(options))}"):
+        check_model_options(options)

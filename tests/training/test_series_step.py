@@ -1,0 +1,72 @@
+import dataclasses
+
+import pytest
+import torch
+
+from mlit.deformation.local_coordinates import View
+from mlit.fourier.insertion import FourierSums
+from mlit.training import series_step
+from mlit.training.data import TiltSeriesDataset
+from mlit.training.run import make_module
+from mlit.training.series_step import add_to_maps, relative_amplitude
+
+
+@pytest.fixture
+def parts(small, config):
+    module = make_module(small, config())
+    name = small.series[0].name
+    images = TiltSeriesDataset(small, small.series, 150.0, 0)[0].images
+    return module.model(name), module.contexts[name], images
+
+
+def test_visible_are_used_particles_in_used_tilts_away_from_the_rim(parts):
+    context = parts[1]
+    tilts = len(context.use_tilt)
+    context = dataclasses.replace(
+        context,
+        use_tilt=torch.arange(tilts) != 1,
+        group=torch.zeros(3, dtype=torch.long),
+        use_particle=torch.tensor([True, True, False]),
+        border_angstrom=20.0,
+    )
+    xy = torch.full((3, tilts, 2), 100.0, dtype=torch.float64)
+    xy[0, 2] = torch.tensor([19.0, 100.0])
+    xy[0, 3] = torch.tensor([100.0, 381.0])
+    xy[1, 4] = torch.tensor([20.5, 379.5])
+    view = View(xy, torch.eye(3, dtype=torch.float64).expand(3, tilts, 3, 3), xy[..., 0])
+    expected = torch.ones(3, tilts, dtype=torch.bool)
+    expected[:, 1] = expected[2] = expected[0, 2] = expected[0, 3] = False
+    assert torch.equal(context.visible(view, torch.tensor([400.0, 400.0], dtype=torch.float64)), expected)
+
+
+def test_relative_amplitude_keeps_ratios_and_loses_the_scale():
+    prior = torch.tensor([1.0, 0.5, 0.0, 0.8], dtype=torch.float64)
+    uneven = torch.tensor([1.2, 0.4, 0.0, 0.8], dtype=torch.float64)
+    result = relative_amplitude(uneven * 0.03, prior)
+    torch.testing.assert_close(result / result[0], uneven / uneven[0])
+    torch.testing.assert_close((result[prior > 0] / prior[prior > 0]).square().mean(), torch.tensor(1.0).double())
+    torch.testing.assert_close(relative_amplitude(prior * 7, prior), prior)
+
+
+def test_no_signal_at_all_gives_finite_amplitudes():
+    prior = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    assert torch.equal(relative_amplitude(torch.zeros_like(prior), prior), torch.zeros_like(prior))
+
+
+def sums_of(parts, amplitude=None):
+    model, context, images = parts
+    sums = FourierSums.zeros(int(context.group.max()) + 1, 32, 9.0, 18.0)
+    add_to_maps(sums, model, images, context, context.amplitude_prior if amplitude is None else amplitude, 288.0)
+    return sums.rows
+
+
+def test_inserting_a_few_particles_at_a_time_changes_nothing(parts, monkeypatch):
+    whole = sums_of(parts)
+    assert whole.abs().max() > 0
+    monkeypatch.setattr(series_step, "BYTES_PER_INSERTION", 1)
+    torch.testing.assert_close(sums_of(parts), whole, rtol=1e-4, atol=1e-5 * float(whole.abs().max()))
+
+
+def test_tilts_of_no_amplitude_leave_the_maps_alone(parts):
+    amplitude = torch.zeros_like(parts[1].amplitude_prior)
+    assert not sums_of(parts, amplitude).any()
