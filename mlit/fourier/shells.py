@@ -83,8 +83,12 @@ def shell_sum(values: Float[Tensor, "*batch_and_grid"], n: int, dims: int = 3) -
         raise ValueError(f"values of shape {tuple(grid)} are not the rfftn layout {tuple(index.shape)} of {n} pixels")
     wide = values.dtype if values.device.type == "mps" else torch.float64
     weighted = (values.to(wide) * friedel_weights(n, values.device).to(wide)).reshape(-1, index.numel())
-    sums = torch.zeros(weighted.shape[0], n // 2 + 2, dtype=wide, device=values.device)
-    sums = sums.index_add(1, index.reshape(-1), weighted)
+    flat, shells = index.reshape(-1), n // 2 + 2
+    if weighted.requires_grad or values.device.type != "cpu":
+        sums = torch.zeros(weighted.shape[0], shells, dtype=wide, device=values.device)
+        sums = sums.index_add(1, flat, weighted)
+    else:  # an order of magnitude faster than index_add on a CPU, and not differentiable
+        sums = torch.stack([torch.bincount(flat, row, minlength=shells) for row in weighted])
     return sums[:, :-1].reshape(*batch, n // 2 + 1).to(values.dtype)
 
 

@@ -1,6 +1,7 @@
 """Square patches of an image."""
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -10,8 +11,9 @@ def cut_patches(
 ) -> Float[Tensor, "patch box box"]:
     """Cut boxes whose index ``box // 2`` lies at the given pixels ``(x, y)``; zero outside the image."""
     height, width = image.shape
-    steps = torch.arange(box, device=image.device) - box // 2
-    x, y = centre[:, 0, None] + steps, centre[:, 1, None] + steps
-    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
-    values = image[y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None, :]]
-    return torch.where(inside, values, values.new_zeros(()))
+    padded = F.pad(image, (box, box, box, box))
+    left = (centre[:, 0] - box // 2 + box).clamp(0, width + box).tolist()
+    top = (centre[:, 1] - box // 2 + box).clamp(0, height + box).tolist()
+    if not left:
+        return image.new_zeros(0, box, box)
+    return torch.stack([padded[y : y + box, x : x + box] for x, y in zip(left, top, strict=True)])

@@ -38,7 +38,8 @@ def common_frame(
     first, second, mask = (crop_or_pad(v, size, 3) for v in (halves.first, halves.second, halves.mask.mask))
     limit = LIMIT_OVER_RESOLUTION * halves.significant_resolution_angstrom
     found = align_maps(first, second, mask, pixel, limit)
-    if not found.converged or found.chi_squared < CHANCE_CHI_SQUARED:
+    copies = len(operators)  # symmetry repeats every coefficient, and chi-squared counts all of them
+    if not found.converged or found.chi_squared / copies < CHANCE_CHI_SQUARED:
         return None
     half_way = commuting(found.motion, operators).part(2)
     return half_way.inverse(), half_way

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mlit.fourier.shells import cube_edge, frequency_radius, shell_frequencies, shell_mean
+from mlit.maps.fsc import resolution_angstrom as resolution_of_curve
 
 AXES = (-3, -2, -1)
 
@@ -108,15 +109,15 @@ def guinier_fit(
     pixel_size_angstrom
         Of the map.
     low_angstrom, high_angstrom
-        Range of the fit. Below about 10 Å the shape of the molecule rules, not its B factor. The default of
-        `high_angstrom` is Nyquist; give the resolution of the map, since beyond it the weights are noise.
+        Range of the fit. Below about 10 Å the shape of the molecule rules, not its B factor. It ends, if not
+        told otherwise, at the resolution of the map (FSC 0.143): beyond it the weights are noise.
     """
     n = cube_edge(volume)
     frequency = shell_frequencies(n, pixel_size_angstrom)
     power = shell_mean(torch.fft.rfftn(volume).abs().square(), n).cpu().double()
     signal = fsc.cpu().double().clamp(0, 1)
     log_amplitude = 0.5 * torch.log(power * 2 * signal / (1 + signal))
-    highest = frequency[-1] if high_angstrom is None else 1 / high_angstrom
+    highest = 1 / (resolution_of_curve(fsc, frequency) if high_angstrom is None else high_angstrom)
     fitted = (frequency >= 1 / low_angstrom) & (frequency <= highest) & torch.isfinite(log_amplitude)
     squared = frequency.square()
     if int(fitted.sum()) < 4:

@@ -9,11 +9,11 @@ from mlit.deformation.local_coordinates import View
 from mlit.fourier.centred import centred_irfft3
 from mlit.fourier.insertion import FourierSums, insert
 from mlit.fourier.shells import frequency_radius, shell_index, shell_mean
-from mlit.fourier.trilinear import corners
+from mlit.fourier.trilinear import corners, gridding_profile
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.parallel import run_pieces
 
-POINTS_PER_CHUNK = 1 << 20
+POINTS_PER_CHUNK = 1 << 18
 
 
 def insert_particles(
@@ -122,13 +122,18 @@ def _fall_off(size: int, operators: Float[Tensor, "operator 3 3"]) -> Float[Tens
     Insertion leaves a factor ``sinc²`` along each axis of the grid. An operator brings a second one along
     those axes of the turned grid on which it does not map grid points to grid points.
     """
-    axis = torch.arange(size, device=operators.device, dtype=torch.float32) - size // 2
-    z, y, x = torch.meshgrid(axis / size, axis / size, axis / size, indexing="ij")
-    points = torch.stack([x, y, z], -1)
-    total = torch.zeros_like(x)
+    along = gridding_profile(size, operators.device)
+    plain = along[:, None, None] * along[:, None] * along
+    axis = (torch.arange(size, device=operators.device, dtype=torch.float32) - size // 2) / size
+    total = torch.zeros_like(plain)
     for operator in operators.float():
         between = ((operator - operator.round()).abs() > 1e-6).any(1)
-        total += (torch.sinc(points @ operator.T) ** (2 + 2 * between)).prod(-1)
+        if not between.any():
+            total += plain
+            continue
+        z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+        turned = torch.stack([x, y, z], -1) @ operator.T
+        total += (torch.sinc(turned) ** (2 + 2 * between)).prod(-1)
     return total / len(operators)
 
 

@@ -64,6 +64,8 @@ class HalfMaps:
         Fourier shell correlations.
     significant_resolution_angstrom
         Finest shell up to which the halves agree beyond chance.
+    independent_fraction
+        Share of Fourier coefficients that are independent of each other: mask and symmetry tie the rest to them.
     """
 
     first: Float[Tensor, "z y x"]
@@ -72,6 +74,7 @@ class HalfMaps:
     mask: MaskResult
     curves: FscCurves
     significant_resolution_angstrom: float
+    independent_fraction: float
 
     @classmethod
     def judge(
@@ -81,11 +84,18 @@ class HalfMaps:
         pixel_size_angstrom: float,
         mask: MaskResult,
         seed: int,
+        symmetry_order: int = 1,
     ) -> "HalfMaps":
-        """Correlate two half maps inside a mask."""
+        """Correlate two half maps inside a mask.
+
+        Maps averaged over ``symmetry_order`` rotations hold that many copies of every coefficient, so chance
+        correlates them as if each shell were that many times smaller.
+        """
         curves = fsc_curves(first, second, mask.mask, pixel_size_angstrom, seed=seed)
-        last = max(1, last_significant_shell(curves.corrected, mask.volume_fraction))
-        return cls(first, second, pixel_size_angstrom, mask, curves, 1 / float(curves.frequency_per_angstrom[last]))
+        independent = mask.volume_fraction / symmetry_order
+        last = max(1, last_significant_shell(curves.corrected, independent))
+        resolution = 1 / float(curves.frequency_per_angstrom[last])
+        return cls(first, second, pixel_size_angstrom, mask, curves, resolution, independent)
 
     @property
     def signal(self) -> Float[Tensor, " shell"]:
@@ -132,7 +142,7 @@ def half_maps(
         result = soft_mask(average, sums.pixel_size_angstrom, settings.diameter_angstrom, expected_resolution_angstrom)
     else:
         result = MaskResult(mask, "density", float(mask.mean()))
-    return HalfMaps.judge(first, second, sums.pixel_size_angstrom, result, seed)
+    return HalfMaps.judge(first, second, sums.pixel_size_angstrom, result, seed, len(operators))
 
 
 def reference_maps(
