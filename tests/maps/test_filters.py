@@ -12,7 +12,7 @@ from mlit.maps.filters import (
     share_low_frequencies,
     sharpen,
 )
-from mlit.maps.fsc import fourier_shell_correlation
+from mlit.maps.fsc import fourier_shell_correlation, resolution_angstrom
 
 N, PIXEL = 48, 2.5
 
@@ -73,6 +73,19 @@ def test_guinier_weights_take_noise_away():
     assert fit.bfactor_angstrom2 == pytest.approx(300, rel=0.08)
     naive = guinier_fit(average, torch.ones_like(fsc), PIXEL, high_angstrom=6.0)
     assert naive.bfactor_angstrom2 < fit.bfactor_angstrom2
+
+
+def test_guinier_fit_ends_at_the_resolution_of_the_map():
+    """A tail of chance correlations beyond it has no part in the decay."""
+    signal = sharpen(noise(3), PIXEL, -300.0, 2 * PIXEL)
+    level = power(signal)[15].sqrt() / N**1.5
+    halves = [signal + level * noise(seed) for seed in (4, 5)]
+    fsc = fourier_shell_correlation(*halves)
+    resolution = resolution_angstrom(fsc, shell_frequencies(N, PIXEL))
+    fsc[-3:] = 0.1
+    fit = guinier_fit((halves[0] + halves[1]) / 2, fsc, PIXEL, low_angstrom=20.0)
+    assert 1 / float(shell_frequencies(N, PIXEL)[fit.fitted].max()) >= resolution > 2.3 * PIXEL
+    assert fit.bfactor_angstrom2 == pytest.approx(300, rel=0.1)
 
 
 def test_guinier_fit_refuses_a_coarse_map():

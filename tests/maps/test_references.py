@@ -1,5 +1,6 @@
 """References from sums whose signal and noise are known voxel by voxel."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -192,9 +193,7 @@ def test_beyond_the_limit_the_halves_never_meet(folds):
 def test_without_a_limit_nothing_is_shared():
     _, _, sums = noisy_sums(folds=1)
     before, halves = references(sums, settings(shared=0.0))
-    after, _ = references(
-        changed(sums, 1, torch.ones(sums.rows.shape[1])), settings(shared=0.0), halves=halves
-    )
+    after, _ = references(changed(sums, 1, torch.ones(sums.rows.shape[1])), settings(shared=0.0), halves=halves)
     assert torch.equal(after[0], before[0])
     assert not near(after[1], before[1], 0.5)
 
@@ -208,9 +207,7 @@ def test_shells_shrink_as_the_correlation_says(folds):
     expected = share * signal / (share * signal + 1 - signal)
     others = list(range(1, folds)) or [0]
     plain = density(sums, others, C1)
-    ratio = shell_mean(spectrum(maps[0]).abs().square(), SIZE) / shell_mean(
-        spectrum(plain).abs().square(), SIZE
-    )
+    ratio = shell_mean(spectrum(maps[0]).abs().square(), SIZE) / shell_mean(spectrum(plain).abs().square(), SIZE)
     kept = slice(1, LAST + 1)
     torch.testing.assert_close(ratio[kept].sqrt(), expected[kept], rtol=1e-3, atol=1e-6)
     low = (halves.signal - SNR / (1 + SNR))[3:11].abs().max()
@@ -239,9 +236,7 @@ def test_posterior_mean_trusts_no_voxel_more_than_its_weight():
     steep = frequency[:, None, None].abs() > 0.8 * radius
     weight = torch.where(steep, 0.02, 2.0)
     truth, white = molecule(), noise(2, seed=3)
-    noisy = truth + torch.fft.irfftn(
-        torch.fft.rfftn(white, dim=(1, 2, 3)) / (weight / 2).sqrt(), dim=(1, 2, 3)
-    )
+    noisy = truth + torch.fft.irfftn(torch.fft.rfftn(white, dim=(1, 2, 3)) / (weight / 2).sqrt(), dim=(1, 2, 3))
     sums = sums_of(noisy, weight)
     maps, halves = references(sums)
     isotropic = filter_by_shells(halves.first, halves.signal)
@@ -303,9 +298,7 @@ def test_symmetry_averages_the_noise():
     _, _, sums = noisy_sums(folds=1)
     plain, _ = references(sums, settings(posterior_mean=False))
     fourfold = half_maps(sums, point_group("C4"), settings(), EVERYWHERE)
-    expected = torch.stack(
-        [turned(half_maps(sums, C1, settings(), EVERYWHERE).first, o) for o in point_group("C4")]
-    )
+    expected = torch.stack([turned(half_maps(sums, C1, settings(), EVERYWHERE).first, o) for o in point_group("C4")])
     inside = radius < LAST - 1
     assert near(spectrum(fourfold.first)[inside], spectrum(expected.mean(0))[inside], 1e-4)
     assert fourfold.first.square().mean() < 0.5 * plain[0].square().mean()
@@ -362,13 +355,43 @@ def test_noise_is_significant_nowhere():
     """Ten pairs: none beyond the first third of the shells, most not at all."""
     mask = MaskResult(spherical_mask(SIZE, PIXEL, 60.0, 9.0), "sphere", 0.2)
     found = [
-        HalfMaps.judge(
-            noise(seed=2 * i), noise(seed=2 * i + 1), PIXEL, mask, i
-        ).significant_resolution_angstrom
+        HalfMaps.judge(noise(seed=2 * i), noise(seed=2 * i + 1), PIXEL, mask, i).significant_resolution_angstrom
         for i in range(10)
     ]
     assert min(found) >= SIZE * PIXEL / 6
     assert sorted(found)[4] == pytest.approx(SIZE * PIXEL)
+
+
+def octahedral_mean(volume):
+    """Average over the 24 turns of a cube about index n // 2, exact but for the outermost planes."""
+    turns = [
+        torch.roll(volume.permute(axes).flip(flips), [int(axis in flips) for axis in range(3)], (0, 1, 2))
+        for axes in itertools.permutations(range(3))
+        for flips in ((), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
+        if (len(flips) % 2 == 0) == (axes in ((0, 1, 2), (1, 2, 0), (2, 0, 1)))
+    ]
+    assert len(turns) == 24
+    return torch.stack(turns).mean(0)
+
+
+def test_symmetric_noise_is_significant_nowhere():
+    """Symmetry repeats every coefficient; counted as independent, chance would pass for signal."""
+    mask = MaskResult(spherical_mask(SIZE, PIXEL, 60.0, 9.0), "sphere", 0.2)
+    found = [
+        HalfMaps.judge(
+            octahedral_mean(noise(seed=2 * i)),
+            octahedral_mean(noise(seed=2 * i + 1)),
+            PIXEL,
+            mask,
+            i,
+            symmetry_order=24,
+        )
+        for i in range(10)
+    ]
+    assert sorted(halves.significant_resolution_angstrom for halves in found)[2] == pytest.approx(SIZE * PIXEL)
+    assert found[0].independent_fraction == pytest.approx(0.2 / 24)
+    sums = sums_of(noise(2), torch.full_like(radius, 2.0))
+    assert half_maps(sums, point_group("D2"), settings(), EVERYWHERE).independent_fraction == pytest.approx(0.25)
 
 
 def test_references_of_noise_hold_next_to_nothing():
