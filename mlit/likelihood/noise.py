@@ -8,6 +8,7 @@ from mlit.likelihood.patches import cut_patches
 from mlit.parallel import run_pieces
 
 BINS = 48
+PATCH_PIXELS_PER_CHUNK = 1 << 21  # of patches transformed at once
 
 
 def noise_power(
@@ -42,9 +43,12 @@ def noise_power(
     def spectrum(tilt: int) -> Tensor:
         upper = xy_pixels.new_tensor([width, height]) - box // 2
         centre = xy_pixels[:, tilt].clamp(min=box // 2).minimum(upper).round().long()
-        patches = cut_patches(images[tilt], centre, box)
-        patches = (patches - patches.mean((1, 2), keepdim=True)) * window
-        power = torch.fft.rfft2(patches).abs().square().mean(0) / window.square().sum()
+        power = window.new_zeros(box, box // 2 + 1)
+        for part in centre.split(max(1, PATCH_PIXELS_PER_CHUNK // box**2)):
+            patches = cut_patches(images[tilt], part, box)
+            patches = (patches - patches.mean((1, 2), keepdim=True)) * window
+            power += torch.fft.rfft2(patches).abs().square().sum(0)
+        power /= len(centre) * window.square().sum()
         return torch.bincount(bins.flatten(), power.flatten(), minlength=BINS) / counts.clamp(min=1)
 
     spectra = run_pieces(spectrum, range(len(images)), images.device)

@@ -86,12 +86,14 @@ class WeightedImages:
 
 def normalise(images: Float[Tensor, "tilt y x"]) -> Float[Tensor, "tilt y x"]:
     """Mean zero and variance one with outliers clipped, contrast turned so that molecules are bright."""
-    flat = images.flatten(1)
-    for _ in range(2):
-        mean, deviation = flat.mean(1, keepdim=True), flat.std(1, keepdim=True)
-        flat = flat.clamp(mean - 5 * deviation, mean + 5 * deviation)
-    mean, deviation = flat.mean(1, keepdim=True), flat.std(1, keepdim=True)
-    return ((mean - flat) / deviation.clamp(min=1e-12)).reshape(images.shape)
+    out = torch.empty_like(images)
+    for raw, image in zip(images, out, strict=True):  # one at a time: a series of large images fills the memory
+        clipped = raw
+        for _ in range(2):
+            mean, deviation = clipped.mean(), clipped.std()
+            clipped = clipped.clamp(mean - 5 * deviation, mean + 5 * deviation)
+        image.copy_((clipped.mean() - clipped) / clipped.std().clamp(min=1e-12))
+    return out
 
 
 def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:

@@ -79,3 +79,10 @@ def test_bins_grow_with_frequency_up_to_the_last():
     assert bins.shape == (32, 17)
     assert (int(bins[0, 0]), int(bins[0, 8]), int(bins[16, 16])) == (0, BINS // 2, BINS - 1)
     assert torch.equal(bins[1], bins[31])
+
+
+def test_particles_handled_in_parts_give_the_same(monkeypatch):
+    images, place = white(1, 100, 120), spread(7, 1, 100, 120)
+    whole = noise_power(images, place, 32)
+    monkeypatch.setattr("mlit.likelihood.noise.PATCH_PIXELS_PER_CHUNK", 2 * 32**2)
+    assert torch.allclose(noise_power(images, place, 32), whole, rtol=1e-5)
