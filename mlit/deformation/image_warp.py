@@ -24,7 +24,7 @@ class ImageWarp(Block):
     geometry
         Starting geometry; a starting warp on another grid is resampled on the new nodes.
     grid
-        Nodes along x and y.
+        Nodes along x and y. Where a starting warp has more, it keeps them: fewer could not hold it.
     shift_prior_angstrom
         Standard deviation of the shift of a whole tilt.
     warp_prior_angstrom
@@ -43,7 +43,7 @@ class ImageWarp(Block):
         warp_prior_angstrom: float,
         smoothness: float,
     ) -> None:
-        columns, rows = grid
+        rows, columns = _fine_enough(grid, geometry.image_warp)
         tilts, nodes = geometry.tilts, rows * columns
         groups = torch.arange(tilts * nodes * 2).reshape(tilts, nodes, 2).transpose(1, 2).reshape(-1, nodes)
         covariance = smooth_covariance((rows, columns), smoothness, shift_prior_angstrom / warp_prior_angstrom)
@@ -64,6 +64,14 @@ class ImageWarp(Block):
     def physical(self) -> Float[Tensor, "tilt ynode xnode 2"]:
         """Deviation from the starting warp in Å."""
         return self.raw.detach().reshape(self.shape) * self.scale_angstrom
+
+
+def _fine_enough(grid: Sequence[int], start: Float[Tensor, "t y x 2"]) -> tuple[int, int]:
+    """Nodes along y and x, no fewer than those of a starting warp that is not zero throughout."""
+    columns, rows = grid
+    if not bool(start.any()):
+        return rows, columns
+    return max(rows, start.shape[1]), max(columns, start.shape[2])
 
 
 def resample_grid(

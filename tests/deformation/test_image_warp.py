@@ -44,6 +44,18 @@ def test_the_start_is_the_geometry_that_was_given(geometry, particles, time_node
     assert torch.allclose(after.xy_angstrom, before.xy_angstrom, atol=1e-9)
 
 
+def test_a_start_with_more_nodes_keeps_them(geometry, particles):
+    """A coarser grid could not hold it, and would undo an earlier refinement before any image is looked at."""
+    start = dataclasses.replace(geometry, image_warp=random(4, 5, 6, 2) * 5)
+    block = block_on(start, (4, 8))
+    assert block.physical().shape == (4, 8, 6, 2)
+    same = block_on(start, (4, 4))
+    before, after = start.project(particles[0]), same.deform(start, same.raw).project(particles[0])
+    assert torch.allclose(after.xy_angstrom, before.xy_angstrom, atol=1e-9)
+    nothing = dataclasses.replace(geometry, image_warp=torch.zeros(4, 5, 6, 2, dtype=torch.float64))
+    assert block_on(nothing, (2, 3)).physical().shape == (4, 3, 2, 2)
+
+
 def test_raw_values_are_node_shifts_in_units_of_the_prior(geometry):
     block = block_on(geometry)
     with torch.no_grad():
