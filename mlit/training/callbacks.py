@@ -50,11 +50,20 @@ class ProgressLog(Callback):
         """Say what comes."""
         module = _refinement(pl_module)
         resolution = module.fit_resolution_angstrom
-        if resolution is None:
+        last = module.schedule.epochs - 1
+        if trainer.current_epoch > 0 and resolution is None:
+            assert module.references is not None
+            LOG.warning(
+                "iteration %d of %d: nothing to fit, since half maps agree on nothing finer than %.0f Å; "
+                "give half maps to start from, or a resolution in the schedule",
+                trainer.current_epoch,
+                last,
+                module.references.resolution_angstrom,
+            )
+        elif resolution is None:
             LOG.info("reconstructing %d series from the starting metadata", len(module.names))
         else:
             blocks = ", ".join(module.schedule.iterations[trainer.current_epoch - 1].blocks)
-            last = module.schedule.epochs - 1
             LOG.info("iteration %d of %d: %s to %.1f Å", trainer.current_epoch, last, blocks, resolution)
 
     def on_train_batch_end(

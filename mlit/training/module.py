@@ -160,7 +160,7 @@ class RefinementModule(lightning.LightningModule):
         self._sums = FourierSums.zeros(
             2 * self.maps.folds, self.maps.box, self.maps.pixel_size_angstrom, resolution, self.device
         )
-        if self.current_epoch > 0:
+        if self.fit_resolution_angstrom is not None:
             assert self.references is not None
             self._table = reference_table(self.references.maps.to(self.device), self.references.pixel_size_angstrom)
 
@@ -169,8 +169,10 @@ class RefinementModule(lightning.LightningModule):
         if batch.images is None:
             self._leave_out(batch)
             return
-        if self.current_epoch > 0:
+        if self.fit_resolution_angstrom is not None:
             self._fit_or_recall(batch.name, batch.images)
+        else:
+            self.statuses[batch.name] = SeriesStatus("not fitted")
         amplitude = relative_amplitude(self.amplitudes[batch.name], self.contexts[batch.name].amplitude_prior)
         assert self._sums is not None
         length = self.maps.box * self.maps.pixel_size_angstrom

@@ -30,7 +30,7 @@ from mlit.training.starting_maps import starting_mask, starting_references
 
 LOG = logging.getLogger("mlit")
 BOX_OVER_DIAMETER = 2.0
-SHELLS_AT_LEAST = 4  # in a fit, counted in inverse diameters, also where half maps agree on less
+SHELLS_AT_LEAST = 2  # in a fit, counted in inverse diameters
 
 
 def refine(cfg: DictConfig) -> bool:

@@ -48,7 +48,8 @@ class Schedule:
     nyquist_angstrom
         Finest detail that the maps can hold.
     coarsest_angstrom
-        Fits look at least this far, also where half maps agree on nothing: coarser, no pixel would take part.
+        Fits look at least this far. References that agree on nothing finer show a blob, to which particles would
+        only lose their place.
     """
 
     iterations: tuple[Iteration, ...]
@@ -60,9 +61,11 @@ class Schedule:
         """Number of epochs."""
         return len(self.iterations) + 1
 
-    def fit_resolution(self, epoch: int, significant_angstrom: float) -> float:
-        """Resolution of the fit in an epoch, given how far the references are significant."""
+    def fit_resolution(self, epoch: int, significant_angstrom: float) -> float | None:
+        """Resolution of the fit in an epoch, given how far the references are significant; None: do not fit."""
         asked = self.iterations[epoch - 1].resolution_angstrom
+        if asked is None and significant_angstrom > self.coarsest_angstrom:
+            return None
         wanted = significant_angstrom if asked is None else asked
         return max(self.nyquist_angstrom, min(wanted, self.coarsest_angstrom))
 

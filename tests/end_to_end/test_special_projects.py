@@ -1,13 +1,13 @@
 """Symmetry, few tilts, few particles, tilts that are switched off."""
 
 import numpy as np
-import pytest
 
 from mlit.io.mrc import read_mrc, write_mrc
 from mlit.io.star import read_star, write_star
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 
 QUICK = ("schedule=quick", "model=coarse")
+ONCE = ("schedule.iterations=[{resolution_angstrom: null, blocks: [poses, image_warp]}]", "model=coarse")
 
 
 def use_tilts(project, name, used):
@@ -21,9 +21,8 @@ def set_halves(project, halves):
     write_star(project.particles, blocks | {"particles": table})
 
 
-@pytest.mark.parametrize("symmetry", ["C2", "D2"])
-def test_symmetric_molecule_is_refined(make_project, refine, symmetry):
-    project = make_project({"structure": {"symmetry": symmetry}}, words=(f"species.symmetry={symmetry}",))
+def test_symmetric_molecule_is_refined(make_project, refine):
+    project = make_project({"structure": {"symmetry": "D2"}}, words=("species.symmetry=D2",))
     run = refine(project, *QUICK)
     assert run.outcome.code == 0, run.outcome.stderr
     start, refined = project.start(), project.refined(run.output)
@@ -37,16 +36,17 @@ def test_symmetric_molecule_is_refined(make_project, refine, symmetry):
 def test_two_tilts_are_enough_to_run(broken, tmp_path, mlit):
     for name in ("TS_01", "TS_02"):
         use_tilts(broken, name, np.isin(np.arange(13), (3, 9)))
-    outcome = mlit(*broken.command(tmp_path / "run", *QUICK))
+    outcome = mlit(*broken.command(tmp_path / "run", *ONCE))
     assert outcome.code == 0, outcome.stderr
-    assert broken.refined(tmp_path / "run").position_rms_angstrom < 2 * broken.start().position_rms_angstrom
+    assert broken.refined(tmp_path / "run").position_rms_angstrom < 1.1 * broken.start().position_rms_angstrom
 
 
 def test_one_particle_in_a_half_set_is_enough_to_run(broken, tmp_path, mlit):
     set_halves(broken, [2] + [1] * 23)
-    outcome = mlit(*broken.command(tmp_path / "run", *QUICK))
+    outcome = mlit(*broken.command(tmp_path / "run", *ONCE))
     assert outcome.code == 0, outcome.stderr
-    assert broken.refined(tmp_path / "run").position_rms_angstrom < 1.5 * broken.start().position_rms_angstrom
+    assert broken.refined(tmp_path / "run").position_rms_angstrom < 1.1 * broken.start().position_rms_angstrom
+    assert "half maps agree on nothing finer than" in outcome.stdout
 
 
 def test_one_particle_in_all_and_one_series(broken, tmp_path, mlit):
@@ -54,7 +54,7 @@ def test_one_particle_in_all_and_one_series(broken, tmp_path, mlit):
     table = blocks["particles"]
     mine = table[table["rlnTomoName"] == "TS_01"].iloc[:2].assign(rlnRandomSubset=[1, 2])
     write_star(broken.particles, blocks | {"particles": mine})
-    outcome = mlit(*broken.command(tmp_path / "run", *QUICK))
+    outcome = mlit(*broken.command(tmp_path / "run", *ONCE))
     assert outcome.code == 0, outcome.stderr
 
 
@@ -75,13 +75,13 @@ def test_tilts_that_are_switched_off_have_no_influence(broken, tmp_path, mlit):
     used = ~np.isin(np.arange(13), (0, 7))
     for name in ("TS_01", "TS_02"):
         use_tilts(broken, name, used)
-    assert mlit(*broken.command(tmp_path / "first", *QUICK)).code == 0
+    assert mlit(*broken.command(tmp_path / "first", *ONCE)).code == 0
     rng = np.random.default_rng(0)
     for name in ("TS_01", "TS_02"):
         paths = broken.images(name)
         write_mrc(paths[0], rng.normal(1e4, 1e4, (128, 128)).astype(np.float32), 8.0)
         paths[7].unlink()
-    outcome = mlit(*broken.command(tmp_path / "second", *QUICK))
+    outcome = mlit(*broken.command(tmp_path / "second", *ONCE))
     assert outcome.code == 0, outcome.stderr
     for name in ("particle/particles.star", "warp_tiltseries/TS_01.xml", "particle/map.mrc", "particle/half1.mrc"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
@@ -99,7 +99,7 @@ def test_particles_of_no_weight_have_no_influence_and_move_with_the_frame_only(b
             rlnCoordinateX=table["rlnCoordinateX"].astype(float) + shift * (weight == 0),
         )
         write_star(broken.particles, blocks | {"particles": moved})
-        outcome = mlit(*broken.command(tmp_path / folder, *QUICK))
+        outcome = mlit(*broken.command(tmp_path / folder, *ONCE))
         assert outcome.code == 0, outcome.stderr
     first, second = (
         next(iter(read_star(tmp_path / f / "particle" / "particles.star").values())) for f in ("first", "second")

@@ -123,3 +123,12 @@ def test_noise_gives_no_resolution(noise, refine, tmp_path, reference):
     assert run.outcome.code == 0, run.outcome.stderr
     assert averaged_beyond(run.output / "particle" / "fsc.star", 30.0).max() < 0.143
     assert run.summary["species"]["particle"]["resolution_angstrom"] > 30
+
+
+def test_shipped_schedule_fits_nothing_to_noise(noise, refine):
+    run = refine(noise, *QUICK)
+    assert run.outcome.code == 0, run.outcome.stderr
+    assert run.outcome.stdout.count("half maps agree on nothing finer than") == 2
+    start, refined = noise.start(), noise.refined(run.output)
+    assert refined.position_rms_angstrom == pytest.approx(start.position_rms_angstrom, rel=0.1)
+    assert averaged_beyond(run.output / "particle" / "fsc.star", 30.0).max() < 0.143

@@ -17,10 +17,15 @@ def test_epochs_count_the_first_reconstruction():
 
 @pytest.mark.parametrize(
     ("asked", "significant", "expected"),
-    [(None, 25.0, 25.0), (None, 8.0, 12.0), (20.0, 25.0, 20.0), (5.0, 25.0, 12.0), (None, 384.0, 50.0)],
+    [(None, 25.0, 25.0), (None, 8.0, 12.0), (20.0, 25.0, 20.0), (5.0, 25.0, 12.0), (90.0, 384.0, 50.0)],
 )
 def test_fit_looks_as_far_as_asked_or_as_maps_agree_within_bounds(asked, significant, expected):
     assert schedule(asked).fit_resolution(1, significant) == expected
+
+
+def test_nothing_is_fitted_to_references_that_agree_on_nothing():
+    assert schedule(None).fit_resolution(1, 50.1) is None
+    assert schedule(30.0).fit_resolution(1, 384.0) == 30.0
 
 
 def test_maps_of_first_and_last_epoch_go_to_nyquist():
