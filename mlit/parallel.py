@@ -18,9 +18,9 @@ Result = TypeVar("Result")
 
 
 def cores() -> int:
-    """Cores that this process may use: ``OMP_NUM_THREADS`` if set, else what the system grants."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked) > 0:
+    """Cores that this process may use: ``OMP_NUM_THREADS`` (of a list the first) if set, else those it is granted."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if asked.isdecimal() and int(asked) > 0:
         return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -48,5 +48,12 @@ def run_pieces(
     workers = min(cores(), len(todo))
     if torch.device(device).type != "cpu" or workers < 2:
         return [function(piece) for piece in todo]
-    with one_thread_each(), ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(function, todo))
+    gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    def work(piece: Piece) -> Result:
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
+            return function(piece)
+
+    # The math library counts its threads for each thread apart, and starts with all cores in a new one.
+    with one_thread_each(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(work, todo))
