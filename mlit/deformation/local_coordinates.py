@@ -11,8 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-LOCAL_NAMES = ("shift_x", "shift_y", "rotation_x", "rotation_y", "rotation_z", "defocus")
-
 
 @dataclass(frozen=True)
 class View:

@@ -25,21 +25,6 @@ def centred_irfftn(
     return torch.fft.fftshift(torch.fft.irfftn(spectrum, s=tuple(size), dim=axes), dim=axes)
 
 
-def centred_rfft2(images: Float[Tensor, "*batch y x"]) -> Complex[Tensor, "*batch ky kx"]:
-    """Centred transform of a batch of images."""
-    return centred_rfftn(images, 2)
-
-
-def centred_irfft2(spectra: Complex[Tensor, "*batch ky kx"], size: Sequence[int]) -> Float[Tensor, "*batch y x"]:
-    """Images of shape `size` (y, x) from their centred transforms."""
-    return centred_irfftn(spectra, size)
-
-
-def centred_rfft3(volume: Float[Tensor, "*batch z y x"]) -> Complex[Tensor, "*batch kz ky kx"]:
-    """Centred transform of a volume or a batch of volumes."""
-    return centred_rfftn(volume, 3)
-
-
 def centred_irfft3(spectrum: Complex[Tensor, "*batch kz ky kx"], n: int) -> Float[Tensor, "*batch z y x"]:
     """Cubic volume of edge `n` from its centred transform."""
     return centred_irfftn(spectrum, (n, n, n))

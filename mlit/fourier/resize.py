@@ -115,17 +115,6 @@ def resample_map(volume: Float[Tensor, "z y x"], size: int) -> Float[Tensor, "ne
     return fourier_resize(volume, size, 3)
 
 
-def resample_images(images: Float[Tensor, "*batch y x"], size: int) -> Float[Tensor, "*batch new_y new_x"]:
-    """Resample square images to `size` pixels over the same field of view; see `fourier_resize`."""
-    return fourier_resize(images, size, 2)
-
-
-def size_for_pixel(n: int, pixel_size_angstrom: float, wanted_pixel_size_angstrom: float) -> tuple[int, float]:
-    """Even box that comes nearest to a wanted pixel size by `fourier_resize`, and its true pixel size."""
-    size = max(2, 2 * round(n * pixel_size_angstrom / wanted_pixel_size_angstrom / 2))
-    return size, n * pixel_size_angstrom / size
-
-
 def _interpolation_matrix(n: int, ratio: float, size: int) -> Float[Tensor, "new old"]:
     """Band-limited interpolation of `n` samples at `size` points `ratio` samples apart, centre on centre."""
     position = (torch.arange(size, dtype=torch.float64) - size // 2) * ratio

@@ -40,11 +40,6 @@ class ReferenceTable:
     size: int
     length_angstrom: float
 
-    @property
-    def has_gradient(self) -> bool:
-        """Whether the derivative channels are there."""
-        return self.rows.shape[1] == 8
-
     @classmethod
     def from_maps(
         cls,

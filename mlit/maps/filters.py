@@ -1,4 +1,4 @@
-"""Radial filters of cubic maps: low-pass, shell curves, sharpening, low frequencies shared by half maps."""
+"""Radial filters of cubic maps: low-pass, shell curves, sharpening."""
 
 import math
 from dataclasses import dataclass
@@ -142,22 +142,3 @@ def sharpen(
     cutoff = 1 / resolution_angstrom
     gain = torch.exp(bfactor_angstrom2 / 4 * frequency.clamp(max=1.1 * cutoff).square())
     return multiply_spectrum(volume, gain * cosine_step(frequency, cutoff, 0.1 * cutoff))
-
-
-def share_low_frequencies(
-    half1: Float[Tensor, "z y x"],
-    half2: Float[Tensor, "z y x"],
-    pixel_size_angstrom: float,
-    limit_angstrom: float,
-    edge_fraction: float = 0.2,
-) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y x"]]:
-    """Give both half maps their common average below 1 / `limit_angstrom`, each its own above.
-
-    This ties together the frames of the two halves, which otherwise turn against each other during
-    refinement; nothing can be learnt about resolution below the limit afterwards. The cosine cross-over is
-    centred on the limit and `edge_fraction` of it wide. The sum of the halves is unchanged.
-    """
-    cutoff = 1 / limit_angstrom
-    shared = cosine_step(_frequency(half1, pixel_size_angstrom), cutoff, edge_fraction * cutoff)
-    moved = multiply_spectrum((half2 - half1) / 2, shared)
-    return half1 + moved, half2 - moved

@@ -150,8 +150,3 @@ def wrapped_phase_aberration(
 def ctf(gamma: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Contrast transfer function ``-sin γ``."""
     return -torch.sin(gamma)
-
-
-def ctf_defocus_derivative(gamma: Float[Tensor, "..."], defocus_slope: Float[Tensor, "*grid"]) -> Float[Tensor, "..."]:
-    """Return dCTF / d defocus in 1/µm; ``gamma`` ends with the axes of ``defocus_slope``."""
-    return -torch.cos(gamma) * defocus_slope

@@ -31,19 +31,6 @@ def critical_exposure_envelope(frequency: Float[Tensor, "..."], dose: Float[Tens
     return torch.exp(-dose / (2 * critical_exposure(frequency)))
 
 
-def quadratic_exposure_envelope(frequency: Float[Tensor, "..."], dose: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Amplitude left after an exposure by M's rule, ``exp(-dose · k²)``: a B-factor of -4 Å² for each e/Å².
-
-    Parameters
-    ----------
-    frequency
-        Magnitude in 1/Å, broadcast against ``dose``.
-    dose
-        Accumulated exposure in e/Å².
-    """
-    return bfactor_envelope(frequency, -4 * dose)
-
-
 def bfactor_envelope(frequency: Float[Tensor, "..."], bfactor_angstrom2: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Amplitude ``exp(B k² / 4)``; negative B is decay, as in Warp's files.
 

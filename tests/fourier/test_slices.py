@@ -117,7 +117,7 @@ def test_a_table_without_derivatives_gives_the_same_slices(pixels):
     which = torch.zeros(2, dtype=torch.long)
     lean = ReferenceTable.from_maps(maps, PIXEL, gradient=False)
     full = ReferenceTable.from_maps(maps, PIXEL)
-    assert (lean.has_gradient, full.has_gradient) == (False, True)
+    assert (lean.rows.shape[1], full.rows.shape[1]) == (2, 8)
     values = slices(lean, which, rotation, pixels)
     assert values.shape == (2, pixels.count, 2)
     assert torch.allclose(values, slices(full, which, rotation, pixels)[..., :2])

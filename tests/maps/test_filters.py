@@ -9,7 +9,6 @@ from mlit.maps.filters import (
     filter_by_shells,
     guinier_fit,
     low_pass,
-    share_low_frequencies,
     sharpen,
 )
 from mlit.maps.fsc import fourier_shell_correlation, resolution_angstrom
@@ -92,18 +91,3 @@ def test_guinier_fit_refuses_a_coarse_map():
     fit = guinier_fit(noise(3), torch.ones(N // 2 + 1), PIXEL, high_angstrom=9.5)
     assert fit.bfactor_angstrom2 is None
     assert not fit.fitted.any()
-
-
-def test_halves_share_low_frequencies_only():
-    half1, half2 = noise(6), noise(7)
-    shared1, shared2 = share_low_frequencies(half1, half2, PIXEL, 20.0)
-    curve = fourier_shell_correlation(shared1, shared2)
-    frequency = shell_frequencies(N, PIXEL)
-    assert curve[frequency < 0.9 / 20].min() > 0.999
-    torch.testing.assert_close(
-        curve[frequency > 1.2 / 20],
-        fourier_shell_correlation(half1, half2)[frequency > 1.2 / 20],
-        atol=1e-4,
-        rtol=0,
-    )
-    torch.testing.assert_close(shared1 + shared2, half1 + half2, atol=1e-5, rtol=0)

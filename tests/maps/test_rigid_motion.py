@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mlit.fourier.centred import centred_rfft3
+from mlit.fourier.centred import centred_rfftn
 from mlit.geometry.rotations import matrix_from_euler, matrix_from_rotvec
 from mlit.maps.rigid_motion import RigidMotion, move_map, move_poses
 
@@ -101,5 +101,5 @@ def test_fourier_form_of_a_shift():
     change = motion([0.0] * 3, [3.0, -2.0, 5.0])
     k = torch.tensor([2, 3, 1]) / (16 * PIXEL)
     phase = torch.exp(-2j * math.pi * (k.double() @ change.shift_angstrom))
-    shifted = centred_rfft3(move_map(volume, change, PIXEL))
-    torch.testing.assert_close(shifted[1, 3, 2], centred_rfft3(volume)[1, 3, 2] * phase)
+    shifted = centred_rfftn(move_map(volume, change, PIXEL), 3)
+    torch.testing.assert_close(shifted[1, 3, 2], centred_rfftn(volume, 3)[1, 3, 2] * phase)

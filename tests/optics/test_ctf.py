@@ -8,13 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlit.optics.ctf import (
-    Optics,
-    ctf,
-    ctf_defocus_derivative,
-    phase_aberration,
-    wrapped_phase_aberration,
-)
+from mlit.optics.ctf import Optics, ctf, phase_aberration, wrapped_phase_aberration
 from mlit.optics.dose import bfactor_envelope
 from tests.support import shared_path
 
@@ -125,15 +119,6 @@ def test_single_precision_phase_keeps_the_ctf_accurate():
     assert exact.abs().max() > 500
     assert wrapped.dtype == torch.float32
     torch.testing.assert_close(ctf(wrapped), ctf(exact).float(), rtol=0, atol=1e-5)
-
-
-def test_defocus_derivative_of_the_ctf():
-    frequency, defocus, step = half_plane(8, 2.0), tensor([2.0, 3.0]), 1e-5
-    gamma = phase_aberration(frequency, defocus, optics())
-    derivative = ctf_defocus_derivative(gamma, optics().defocus_slope(frequency))
-    above = ctf(phase_aberration(frequency, defocus + step, optics()))
-    below = ctf(phase_aberration(frequency, defocus - step, optics()))
-    torch.testing.assert_close(derivative, (above - below) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("astigmatism_um", [0.0, 0.4])

@@ -3,12 +3,7 @@ import math
 import pytest
 import torch
 
-from mlit.optics.dose import (
-    bfactor_envelope,
-    critical_exposure,
-    critical_exposure_envelope,
-    quadratic_exposure_envelope,
-)
+from mlit.optics.dose import bfactor_envelope, critical_exposure, critical_exposure_envelope
 
 
 def tensor(values) -> torch.Tensor:
@@ -23,7 +18,7 @@ def test_critical_exposure_at_published_points():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("envelope", [critical_exposure_envelope, quadratic_exposure_envelope])
+@pytest.mark.parametrize("envelope", [critical_exposure_envelope, bfactor_envelope])
 def test_zero_frequency_is_kept_with_finite_gradients(envelope, dtype):
     frequency = torch.tensor([0.0, 0.1], dtype=dtype, requires_grad=True)
     dose = torch.tensor([[0.0], [120.0]], dtype=dtype, requires_grad=True)
@@ -36,16 +31,13 @@ def test_zero_frequency_is_kept_with_finite_gradients(envelope, dtype):
         assert torch.isfinite(leaf.grad).all()
 
 
-def test_quadratic_envelope_is_ms_default_bfactor():
-    frequency, dose = tensor([0.05, 0.2]), tensor(30.0)
-    expected = torch.exp(-dose * frequency**2)
-    torch.testing.assert_close(quadratic_exposure_envelope(frequency, dose), expected)
+def test_negative_bfactor_is_decay():
+    frequency = tensor([0.05, 0.2])
+    expected = torch.exp(-30 * frequency**2)
     torch.testing.assert_close(bfactor_envelope(frequency, tensor(-120.0)), expected)
 
 
-@pytest.mark.parametrize(
-    "envelope", [critical_exposure_envelope, quadratic_exposure_envelope, bfactor_envelope]
-)
+@pytest.mark.parametrize("envelope", [critical_exposure_envelope, bfactor_envelope])
 def test_gradients(envelope):
     frequency = tensor([0.02, 0.1, 0.3]).requires_grad_()
     assert torch.autograd.gradcheck(envelope, (frequency, tensor([[1.0], [40.0]]).requires_grad_()))
