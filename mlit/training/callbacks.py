@@ -98,6 +98,8 @@ class ProgressLog(Callback):
 class EpochReport(Checkpoint):
     """Says what every iteration reached and writes it down; runs after the maps are made.
 
+    Derives from `Checkpoint` only so that Lightning calls it after the module's own hook.
+
     Parameters
     ----------
     folder
