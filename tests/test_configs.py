@@ -14,9 +14,7 @@ from mlit.cli.kinds import KINDS_WITHOUT_DEFAULT, has_key, lookup, walk
 from mlit.cli.registry import VERBS
 from mlit.cli.validation import validated_overrides
 
-GROUPS = sorted(
-    {str(file.parent.relative_to(config_folder())) for file in config_folder().glob("*/**/*.yaml")}
-)
+GROUPS = sorted({str(file.parent.relative_to(config_folder())) for file in config_folder().glob("*/**/*.yaml")})
 VALUES = {
     "output": "out",
     "data.settings": "in/warp_tiltseries.settings",
@@ -74,9 +72,7 @@ def test_the_kind_of_every_value_is_known(verb):
         unset = value is None or value == "???"
         if unset and not any(key.startswith(f"{node}.") for node in classes):
             optional_group = key in compose(verb).choices
-            assert optional_group or key in KINDS_WITHOUT_DEFAULT, (
-                f"{key} needs a line in KINDS_WITHOUT_DEFAULT"
-            )
+            assert optional_group or key in KINDS_WITHOUT_DEFAULT, f"{key} needs a line in KINDS_WITHOUT_DEFAULT"
 
 
 @pytest.mark.parametrize("choice", VERB_OF_CHOICE)

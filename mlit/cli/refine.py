@@ -16,5 +16,6 @@ def run(cfg: DictConfig) -> None:
     cfg
         The composed ``conf/refine.yaml`` or ``conf/reconstruct.yaml``.
     """
-    if training.refine(cfg):
+    done = training.refine(cfg)
+    if done or not (Path(cfg.output) / "figures").is_dir():
         write_figures(Path(cfg.output), cfg.species.name)

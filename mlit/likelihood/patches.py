@@ -1,7 +1,5 @@
 """Square patches of an image."""
 
-import torch
-import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -11,9 +9,10 @@ def cut_patches(
 ) -> Float[Tensor, "patch box box"]:
     """Cut boxes whose index ``box // 2`` lies at the given pixels ``(x, y)``; zero outside the image."""
     height, width = image.shape
-    padded = F.pad(image, (box, box, box, box))
-    left = (centre[:, 0] - box // 2 + box).clamp(0, width + box).tolist()
-    top = (centre[:, 1] - box // 2 + box).clamp(0, height + box).tolist()
-    if not left:
-        return image.new_zeros(0, box, box)
-    return torch.stack([padded[y : y + box, x : x + box] for x, y in zip(left, top, strict=True)])
+    patches = image.new_zeros(len(centre), box, box)
+    for patch, (x, y) in zip(patches, (centre - box // 2).tolist(), strict=True):
+        low_x, low_y = max(x, 0), max(y, 0)
+        high_x, high_y = min(x + box, width), min(y + box, height)
+        if low_x < high_x and low_y < high_y:
+            patch[low_y - y : high_y - y, low_x - x : high_x - x] = image[low_y:high_y, low_x:high_x]
+    return patches

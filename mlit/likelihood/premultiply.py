@@ -60,6 +60,7 @@ def premultiply(
     tight_angstrom: float,
     resolution_angstrom: float,
     quadrature: bool,
+    weighted: WeightedImages | None = None,
 ) -> ParticleImages:
     """Cut out all particles of a series, multiply them by their CTF and keep the pixels that matter.
 
@@ -79,8 +80,10 @@ def premultiply(
         Finest detail to keep.
     quadrature
         Whether to make the quadrature images that a refinement of defocus needs.
+    weighted
+        ``weigh(images, resolution_angstrom)`` where several calls share it.
     """
-    weighted = weigh(images, resolution_angstrom)
+    weighted = weighted or weigh(images, resolution_angstrom)
     pixel = weighted.pixel_size_angstrom
     max_defocus = float(defocus_um[valid].abs().max()) if valid.any() else 1.0
     max_defocus += float(optics.astigmatism_um.abs().max()) / 2

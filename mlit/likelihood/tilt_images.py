@@ -28,7 +28,7 @@ class TiltImages:
     dose
         Exposure before each tilt, e/Å².
     bfactor_angstrom2
-        B-factor of the power of each tilt, where one was fitted; takes the place of the exposure.
+        B-factor of the amplitude of each tilt, where one was fitted; takes the place of the exposure.
     """
 
     pixels: Float[Tensor, "tilt y x"]
@@ -41,7 +41,7 @@ class TiltImages:
         """Amplitude of the signal that radiation damage leaves at frequencies in 1/Å."""
         axes = [1] * frequency.dim()
         if self.bfactor_angstrom2 is not None:
-            return bfactor_envelope(frequency[None], self.bfactor_angstrom2.float().reshape(-1, *axes) / 2)
+            return bfactor_envelope(frequency[None], self.bfactor_angstrom2.float().reshape(-1, *axes))
         dose = self.dose.float().reshape(-1, *axes)
         return critical_exposure_envelope(frequency[None], dose)
 

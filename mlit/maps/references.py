@@ -6,6 +6,7 @@ from the correlation of the half maps, inside a mask. Below a stated limit both 
 references, which keeps their frames together; above it they never meet.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.fourier.insertion import FourierSums
-from mlit.fourier.resize import crop_or_pad
+from mlit.fourier.resize import crop_or_pad, resample_map
 from mlit.fourier.shells import frequency_radius, shell_mean
 from mlit.fourier.slices import ReferenceTable
 from mlit.maps.filters import cosine_step, low_pass
@@ -22,6 +23,7 @@ from mlit.maps.mask import MaskResult, soft_mask
 from mlit.maps.reconstruction import combine, density, divide
 from mlit.parallel import run_pieces
 
+ROOM_FOR_EDGE_ANGSTROM = 40.0
 LEAST_CORRELATION = 1e-3  # bounds the signal-to-noise ratio where the curve says nothing
 
 
@@ -36,7 +38,7 @@ class ReferenceSettings:
     shared_resolution_angstrom
         Both halves share their data below this resolution; 0 keeps them apart throughout.
     tight_box
-        Side of the reference's box over the diameter.
+        Side of the reference's box over the diameter, in the least.
     posterior_mean
         Whether references are the posterior mean of the density. If not, they are the plain maps, cut at the
         resolution to which the half maps agree.
@@ -46,6 +48,11 @@ class ReferenceSettings:
     shared_resolution_angstrom: float = 40.0
     tight_box: float = 1.15
     posterior_mean: bool = True
+
+    @property
+    def tight_angstrom(self) -> float:
+        """Side of the reference's box; leaves room for the soft edge of the mask of a small molecule."""
+        return max(self.tight_box * self.diameter_angstrom, self.diameter_angstrom + ROOM_FOR_EDGE_ANGSTROM)
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,7 @@ def reference_maps(
     """One masked posterior-mean map for each group of particles, made without that group, in the tight box."""
     groups = sums.rows.shape[0]
     folds = groups // 2
-    size = 2 * round(settings.tight_box * settings.diameter_angstrom / sums.pixel_size_angstrom / 2)
+    size = 2 * round(settings.tight_angstrom / sums.pixel_size_angstrom / 2)
     signal = halves.signal
     share = _shared(sums, settings.shared_resolution_angstrom)
     totals = run_pieces(
@@ -180,9 +187,15 @@ def reference_maps(
     return torch.stack(run_pieces(without, range(groups), sums.rows.device))
 
 
-def reference_table(maps: Float[Tensor, "group z y x"], pixel_size_angstrom: float) -> ReferenceTable:
-    """Transform the references, ready for slicing."""
-    return ReferenceTable.from_maps(maps, pixel_size_angstrom)
+def reference_table(
+    maps: Float[Tensor, "group z y x"], pixel_size_angstrom: float, resolution_angstrom: float
+) -> ReferenceTable:
+    """Transform the references, sampled no finer than a resolution needs, ready for slicing."""
+    size = maps.shape[-1]
+    coarse = min(size, 2 * math.ceil(1.05 * size * pixel_size_angstrom / resolution_angstrom + 2))
+    if coarse < size:
+        maps = torch.stack([resample_map(volume, coarse) for volume in maps])
+    return ReferenceTable.from_maps(maps, pixel_size_angstrom * size / coarse)
 
 
 def _shared(sums: FourierSums, resolution_angstrom: float) -> Float[Tensor, "kz ky kx"]:

@@ -51,15 +51,32 @@ def refined_particles(project: Project, models: Mapping[str, SeriesModel]) -> Pa
         poses = models[series.name].poses
         start = matrix_from_euler(torch.from_numpy(np.deg2rad(table.euler_deg[rows])))
         where, turned = poses.moved(torch.from_numpy(table.position_angstrom[rows]), start, poses.raw.detach())
-        position[rows], euler[rows] = where.numpy(), np.rad2deg(euler_from_matrix(turned).numpy())
+        position[rows] = where.numpy()
+        euler[rows] = continuous_euler(np.rad2deg(euler_from_matrix(turned).numpy()))
     return dataclasses.replace(table, position_angstrom=position, euler_deg=euler)
+
+
+def continuous_euler(euler_deg: np.ndarray) -> np.ndarray:
+    """Give every sample of a trajectory ``[particle, sample, 3]`` the Euler angles nearest to those before it.
+
+    Readers interpolate the three angles one by one, so a jump by 360° or to the other triple of the same rotation
+    (rot + 180°, -tilt, psi + 180°) would turn the particle around on its way.
+    """
+    out = euler_deg.copy()
+    for sample in range(1, out.shape[1]):
+        before, now = out[:, sample - 1], out[:, sample]
+        twins = np.stack([now, np.stack([now[:, 0] + 180, -now[:, 1], now[:, 2] + 180], -1)])
+        twins -= 360 * np.round((twins - before) / 360)
+        nearest = np.abs(twins - before).sum(-1).argmin(0)
+        out[:, sample] = twins[nearest, np.arange(len(now))]
+    return out
 
 
 def write_maps(folder: Path, halves: HalfMaps) -> None:
     """Write half maps, their average, its sharpened and Wiener-filtered forms, the mask and the FSC."""
     pixel, curves = halves.pixel_size_angstrom, halves.curves
     average = (halves.first + halves.second) / 2
-    weights = wiener_weights(curves.corrected, "full", halves.mask.volume_fraction)
+    weights = wiener_weights(curves.corrected, "full", halves.independent_fraction)
     filtered = filter_by_shells(average, weights)
     bfactor = guinier_fit(average * halves.mask.mask, curves.corrected, pixel).bfactor_angstrom2
     sharp = (

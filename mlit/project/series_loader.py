@@ -70,6 +70,8 @@ def load_series(name: str, xml: TiltSeriesXml, settings: WarpSettings, particle_
     _check_tomostar(settings.data_folder / f"{name}.tomostar", xml)
     images = find_images(xml, settings)
     sizes = series_sizes(xml, settings, images)
+    if not xml.has_grid("GridCTF") and xml.ctf_number("Defocus", 0.0) == 0.0:
+        raise InputError(f"{xml.path}: has no defocus (GridCTF or CTF/Defocus); estimate the CTF in Warp")
     weight = estimated_tilt_values(xml, "GridDoseWeights")
     if weight is not None and (weight < 0).any():
         raise InputError(f"{xml.path}: GridDoseWeights has negative values; estimate the weights again")

@@ -3,7 +3,6 @@
 import csv
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,7 +28,6 @@ def write_figures(run: Path, species: str) -> list[Path]:
     -------
     PNG files in ``run/figures``.
     """
-    matplotlib.use("Agg")
     drawn = {"fsc": fsc_figure(run), "sections": sections_figure(run / species), "progress": progress_figure(run)}
     folder = run / "figures"
     folder.mkdir(exist_ok=True)
@@ -69,14 +67,17 @@ def sections_figure(folder: Path) -> Figure:
     """Central sections of the filtered map along the three axes, with the outline of the mask."""
     volume, pixel = read_mrc(folder / "map_filtered.mrc")
     mask, _ = read_mrc(folder / "mask.mrc")
-    middle, half = volume.shape[0] // 2, volume.shape[0] * (pixel or 1.0) / 2
+    pixel, size = pixel or 1.0, volume.shape[0]
+    middle = size // 2
+    low_edge, high_edge = (-middle - 0.5) * pixel, (size - middle - 0.5) * pixel
+    extent = (low_edge, high_edge, low_edge, high_edge)
     low, high = np.percentile(volume, (1, 99.8))
     figure = Figure(figsize=(9.6, 3.4), layout="constrained")
     for axis, axes in zip(range(3), figure.subplots(1, 3), strict=True):
-        extent = (-half, half, -half, half)
         axes.imshow(volume.take(middle, axis), cmap="gray", vmin=low, vmax=high, origin="lower", extent=extent)
-        if mask.max() > 0.5 > mask.min():
-            axes.contour(mask.take(middle, axis), [0.5], colors=COLOURS[5], linewidths=0.8, extent=extent)
+        outline = mask.take(middle, axis)
+        if outline.max() > 0.5 > outline.min():
+            axes.contour(outline, [0.5], colors=COLOURS[5], linewidths=0.8, origin="lower", extent=extent)
         across = [name for name, number in (("x", 2), ("y", 1), ("z", 0)) if number != axis]
         axes.set(xlabel=f"{across[0]}, Å", ylabel=f"{across[1]}, Å")
     return figure

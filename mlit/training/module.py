@@ -162,7 +162,8 @@ class RefinementModule(lightning.LightningModule):
         )
         if self.fit_resolution_angstrom is not None:
             assert self.references is not None
-            self._table = reference_table(self.references.maps.to(self.device), self.references.pixel_size_angstrom)
+            maps, pixel = self.references.maps.to(self.device), self.references.pixel_size_angstrom
+            self._table = reference_table(maps, pixel, self.fit_resolution_angstrom)
 
     def training_step(self, batch: SeriesBatch, batch_idx: int) -> None:
         """Fit one series, unless that is done already, and add it to the maps."""
@@ -218,10 +219,12 @@ class RefinementModule(lightning.LightningModule):
         assert self._table is not None
         model.activate(self.schedule.iterations[self.current_epoch - 1].blocks)
         before = {key: value.clone() for key, value in model.state_dict().items()}
-        tight = self.maps.references.tight_box * self.maps.references.diameter_angstrom
+        tight = self.maps.references.tight_angstrom
         try:
             outcome, amplitude = fit(model, images, self.contexts[name], self._table, tight, resolution, self.solver)
-        except (torch.linalg.LinAlgError, torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            if not _is_expected(error):
+                raise
             model.load_state_dict(before)
             return SeriesStatus(f"rejected: {error}".splitlines()[0], resolution_angstrom=resolution)
         if outcome.status == "failed":
@@ -233,9 +236,13 @@ class RefinementModule(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Turn the sums into half maps and references."""
         assert self._sums is not None
-        if not torch.any(self._sums.rows):
+        halves = self._sums.rows.unflatten(0, (2, -1))
+        if not torch.any(halves):
             reasons = "; ".join(f"{name}: {status.status}" for name, status in self.statuses.items())
             raise InputError(f"no tilt series could be used ({reasons})")
+        for number, half in enumerate(halves, 1):
+            if not torch.any(half):
+                raise InputError(f"half set {number} is empty: no particle of it could be used; assign the halves anew")
         expected = self.fit_resolution_angstrom or self._sums.resolution_angstrom
         settings, maps = self.maps.references, self.maps
         mask = None if maps.mask is None else resample_map(maps.mask.to(self.device), self._sums.size).clamp(0, 1)
@@ -288,3 +295,9 @@ class RefinementModule(lightning.LightningModule):
         """Take it up again."""
         self.references = References(**checkpoint["references"])
         self.amplitudes = dict(checkpoint["amplitudes"])
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether an error of a fit says something about the series: a singular system, or want of memory."""
+    known = (torch.linalg.LinAlgError, torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, known) or "alloc" in str(error)

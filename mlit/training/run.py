@@ -1,6 +1,7 @@
 """A refinement or reconstruction from config to results."""
 
 import logging
+import re
 import time
 import warnings
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from typing import Any
 import hydra
 import lightning
 from omegaconf import DictConfig, OmegaConf
+from scipy.spatial import KDTree
 
 from mlit.errors import InputError
 from mlit.geometry.symmetry import point_group
@@ -30,6 +32,8 @@ from mlit.training.starting_maps import starting_mask, starting_references
 
 LOG = logging.getLogger("mlit")
 BOX_OVER_DIAMETER = 2.0
+DUPLICATE_OVER_DIAMETER = 0.25
+RESERVED_NAMES = {".", "..", "warp_tiltseries", "checkpoints", "tensorboard", "figures", "fsc", "project"}
 SHELLS_AT_LEAST = 2  # in a fit, counted in inverse diameters
 
 
@@ -54,6 +58,7 @@ def refine(cfg: DictConfig) -> bool:
     """
     started = time.monotonic()
     output = Path(cfg.output)
+    check_config(cfg)
     claim_output(output, cfg)
     if (output / "summary.json").is_file():
         LOG.info("%s is finished already; give another output=… or delete it to run again", output)
@@ -70,6 +75,29 @@ def refine(cfg: DictConfig) -> bool:
     return True
 
 
+def check_config(cfg: DictConfig) -> None:
+    """Raise for values that the kinds of the defaults allow but that make no sense.
+
+    Raises
+    ------
+    InputError
+        Naming the key.
+    """
+    unit = cfg.data.coordinate_pixel_size_angstrom
+    wrong = {
+        f"seed={cfg.seed}: must lie between 0 and 2^32 - 1": not 0 <= cfg.seed < 2**32,
+        f"references.tight_box={cfg.references.tight_box}: must be at least 1": cfg.references.tight_box < 1,
+        f"optimizer.passes={cfg.optimizer.passes}: must be at least 1": cfg.optimizer.passes < 1,
+        f"data.coordinate_pixel_size_angstrom={unit}: must be above zero": unit is not None and not unit > 0,
+    }
+    for number, iteration in enumerate(cfg.schedule.iterations, 1):
+        missing = {"resolution_angstrom", "blocks"} - set(iteration)
+        wrong[f"schedule.iterations: entry {number} lacks {', '.join(sorted(missing))}"] = bool(missing)
+    for message, holds in wrong.items():
+        if holds:
+            raise InputError(message)
+
+
 def load_project(cfg: DictConfig) -> Project:
     """Read the project, and say what was set aside."""
     project = load_warp_project(
@@ -82,16 +110,37 @@ def load_project(cfg: DictConfig) -> Project:
     )
     for name, reason in project.failures.items():
         LOG.warning("%s is left out: %s", name, reason)
+    warn_of_duplicates(project, cfg.species.diameter)
     count = sum(len(series.particle_index) for series in project.series)
     LOG.info("%d series, %d particles, %g Å/px", len(project.series), count, project.pixel_size_angstrom)
     return project
 
 
+def warn_of_duplicates(project: Project, diameter_angstrom: float) -> None:
+    """Say where one molecule seems to be listed in both half sets: it would correlate them without being signal."""
+    crossing = 0
+    for series in project.series:
+        rows = series.particle_index.numpy()
+        tree = KDTree(project.particles.position_angstrom[rows].mean(1))
+        pairs = tree.query_pairs(DUPLICATE_OVER_DIAMETER * diameter_angstrom, output_type="ndarray")
+        half = project.particles.half_set[rows]
+        crossing += int((half[pairs[:, 0]] != half[pairs[:, 1]]).sum())
+    if crossing:
+        LOG.warning(
+            "%d pairs of particles in different half sets lie closer than %g diameters: "
+            "if they are duplicates, the FSC is too good; remove them",
+            crossing,
+            DUPLICATE_OVER_DIAMETER,
+        )
+
+
 def make_species(cfg: DictConfig) -> Species:
     """Say what the molecule is."""
     pixel = cfg.species.pixel_size_angstrom
-    if pixel is not None and pixel <= 0:
-        raise InputError(f"species.pixel_size_angstrom={pixel}: must be above zero")
+    if pixel is not None and not 0 < pixel < cfg.species.diameter / 8:
+        raise InputError(f"species.pixel_size_angstrom={pixel}: must be above zero and below diameter / 8")
+    if not re.fullmatch(r"[\w.-]+", cfg.species.name) or cfg.species.name in RESERVED_NAMES:
+        raise InputError(f"species.name={cfg.species.name!r}: give another name of letters, digits, - and _")
     return Species(cfg.species.name, cfg.species.diameter, cfg.species.symmetry)
 
 
@@ -115,6 +164,11 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     species = make_species(cfg)
     species.check_against(project)
     pixel = cfg.species.pixel_size_angstrom or project.pixel_size_angstrom
+    if pixel < 0.999 * project.pixel_size_angstrom:
+        raise InputError(
+            f"species.pixel_size_angstrom={pixel}: finer than the images ({project.pixel_size_angstrom:g} Å); "
+            "average the movies with less binning"
+        )
     group, folds = assign_groups(project, cfg.seed)
     options: Any = OmegaConf.to_container(cfg.model, resolve=True)
     check_model_options(options)

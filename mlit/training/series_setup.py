@@ -154,7 +154,7 @@ def check_model_options(options: Mapping[str, Mapping[str, Any]]) -> None:
         for name, value in arguments.items():
             if name == "grid" and (len(value) != 2 or min(value) < 1):
                 raise InputError(f"model.{block}.grid={value}: give the nodes along x and y, at least one each")
-            if "prior" in name and not value > 0:
+            if ("prior" in name or name == "smoothness") and not value > 0:
                 raise InputError(
                     f"model.{block}.{name}={value}: must be above zero; switch a block off with enabled=false"
                 )
@@ -163,10 +163,11 @@ def check_model_options(options: Mapping[str, Mapping[str, Any]]) -> None:
 def expected_amplitude(series: SeriesInput) -> Float[Tensor, " tilt"]:
     """Signal amplitude of each tilt before any image was looked at: fitted weights, else the cosine rule.
 
-    Weights are powers: the path through the sample grows with 1/cos, and the signal-to-noise ratio falls with it.
+    Weights of Warp multiply the CTF. Without them, the path through the sample grows with 1/cos of the tilt, and the
+    signal-to-noise ratio in power falls with it.
     """
     if series.tilt_weight is not None:
-        power = series.tilt_weight.double().clamp(min=0)
+        amplitude = series.tilt_weight.double().clamp(min=0)
     else:
-        power = series.geometry.tilt_angle_rad.cos().clamp(min=0.1)
-    return torch.where(series.use_tilt, power.sqrt(), torch.zeros_like(power))
+        amplitude = series.geometry.tilt_angle_rad.cos().clamp(min=0.1).sqrt()
+    return torch.where(series.use_tilt, amplitude, torch.zeros_like(amplitude))

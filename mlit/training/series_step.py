@@ -12,7 +12,7 @@ from mlit.fourier.insertion import FourierSums
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.premultiply import premultiply
-from mlit.likelihood.tilt_images import TiltImages
+from mlit.likelihood.tilt_images import TiltImages, weigh
 from mlit.maps.reconstruction import insert_particles
 from mlit.optics.ctf import Optics
 from mlit.optim.levenberg_marquardt import Outcome
@@ -112,6 +112,7 @@ def add_to_maps(
     tilts = visible.shape[1]
     pixels = (box_angstrom / sums.resolution_angstrom) ** 2 * torch.pi / 2
     step = max(1, int(BYTES_PER_INSERTION / (8 * pixels * tilts)))
+    weighted = weigh(images, sums.resolution_angstrom)
     for part in torch.arange(len(visible)).split(step):
         some = View(view.xy_angstrom[part], view.rotation[part], view.defocus_um[part])
         particle_images = premultiply(
@@ -123,5 +124,6 @@ def add_to_maps(
             box_angstrom,
             sums.resolution_angstrom,
             quadrature=False,
+            weighted=weighted,
         )
         insert_particles(sums, particle_images, some, context.group[part], amplitude)

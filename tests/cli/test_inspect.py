@@ -70,9 +70,7 @@ def test_missing_file_is_named(call, project, tmp_path, capsys):
 
 def test_memory_need():
     def summary(particles, tilts):
-        return SeriesSummary(
-            "a", particles, (1, 1), 50, tilts, (0, 1), (0, 1), (0, 1), (1000, 2000), 2.0, False
-        )
+        return SeriesSummary("a", particles, (1, 1), 50, tilts, (0, 1), (0, 1), (0, 1), (1000, 2000), 2.0, False)
 
     need = memory_need([summary(10, 40), summary(100, 20)], None)
     assert need.boxes_gib is None

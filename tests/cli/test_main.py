@@ -63,16 +63,12 @@ def test_checks_and_verb_help_import_no_torch():
         "sys.exit('torch' in sys.modules or 10 + code)"
     )
     for words, expected in ((["refine", "--help"], 10), (["refine", "model=none"], 12)):
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
         assert done.returncode == expected, done.stderr
 
 
 def test_python_m_is_the_same_command():
-    done = subprocess.run(
-        [sys.executable, "-m", "mlit", "refne"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-m", "mlit", "refne"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "did you mean refine?" in done.stderr
 

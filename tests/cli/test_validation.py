@@ -9,9 +9,7 @@ from mlit.errors import InputError
 COMPLETE = ["data.settings=in/a.settings", "data.particles=in/p.star", "species.diameter=280", "output=out"]
 
 
-def check(
-    *words: str, verb: str = "refine", multirun: bool = False, config_dir: Path | None = None
-) -> list[str]:
+def check(*words: str, verb: str = "refine", multirun: bool = False, config_dir: Path | None = None) -> list[str]:
     return validated_overrides(Composer(verb, config_dir), [*COMPLETE, *words], multirun)
 
 
@@ -100,9 +98,7 @@ def test_text_that_looks_like_a_number_stays_text(name):
 
 
 def test_all_missing_values_are_named_at_once():
-    with pytest.raises(
-        InputError, match=r"output=…, data\.settings=…, data\.particles=…, species\.diameter=…"
-    ):
+    with pytest.raises(InputError, match=r"output=…, data\.settings=…, data\.particles=…, species\.diameter=…"):
         validated_overrides(Composer("refine"), [], multirun=False)
     assert validated_overrides(Composer("refine"), [], multirun=False, complete=False) == []
 

@@ -57,9 +57,7 @@ def refined_series() -> SeriesGeometry:
     return SeriesGeometry(
         tilt_angle_rad=tensor(np.deg2rad(xml_list(root, "Angles"))),
         axis_angle_rad=tensor(np.deg2rad(xml_list(root, "AxisAngle"))),
-        axis_offset_angstrom=tensor(
-            np.stack([xml_list(root, "AxisOffsetX"), xml_list(root, "AxisOffsetY")], -1)
-        ),
+        axis_offset_angstrom=tensor(np.stack([xml_list(root, "AxisOffsetX"), xml_list(root, "AxisOffsetY")], -1)),
         dose=tensor(xml_list(root, "Dose")),
         defocus_um=tensor(xml_grid(root, "GridCTF").ravel()),
         level_angle_x_rad=tensor(math.radians(float(root.get("LevelAngleX")))),

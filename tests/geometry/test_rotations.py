@@ -33,9 +33,7 @@ def assert_rotation(matrix: torch.Tensor) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("rotation", "start", "end"), [(rotation_x, 1, 2), (rotation_y, 2, 0), (rotation_z, 0, 1)]
-)
+@pytest.mark.parametrize(("rotation", "start", "end"), [(rotation_x, 1, 2), (rotation_y, 2, 0), (rotation_z, 0, 1)])
 def test_elementary_rotations_are_right_handed(rotation, start, end):
     quarter = rotation(tensor(math.pi / 2))
     torch.testing.assert_close(quarter[:, start], IDENTITY[:, end], rtol=0, atol=1e-15)

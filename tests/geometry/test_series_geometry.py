@@ -74,9 +74,7 @@ def one_projection(series: SeriesGeometry, point: torch.Tensor, tilt: int) -> to
 def test_projection_agrees_with_the_rules_step_by_step(series, position, inverted):
     series = replace(series, depth_inverted=inverted)
     projection = series.project(position)
-    expected = torch.stack(
-        [torch.stack([one_projection(series, p, t) for t in range(TILTS)]) for p in position]
-    )
+    expected = torch.stack([torch.stack([one_projection(series, p, t) for t in range(TILTS)]) for p in position])
     torch.testing.assert_close(projection.xy_angstrom, expected[..., :2], rtol=0, atol=1e-10)
     torch.testing.assert_close(projection.defocus_um, expected[..., 2], rtol=0, atol=1e-12)
 

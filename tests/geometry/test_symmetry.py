@@ -28,9 +28,7 @@ def test_groups_are_closed_sets_of_distinct_rotations(name, order):
     assert group.shape == (order, 3, 3)
     torch.testing.assert_close(group[0], identity, rtol=0, atol=1e-14)
     torch.testing.assert_close(group @ group.mT, identity.expand_as(group), rtol=0, atol=1e-12)
-    torch.testing.assert_close(
-        torch.linalg.det(group), torch.ones(order, dtype=torch.float64), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(torch.linalg.det(group), torch.ones(order, dtype=torch.float64), rtol=0, atol=1e-12)
     products = torch.einsum("aij,bjk->abik", group, group).reshape(-1, 9)
     distance = torch.cdist(products, group.reshape(-1, 9))
     assert ((distance < 1e-6).sum(1) == 1).all()

@@ -6,9 +6,7 @@ from mlit.errors import InputError
 from mlit.io.mrc import read_mrc, read_mrc_header, write_mrc
 
 
-@pytest.mark.parametrize(
-    ("dtype", "mode"), [("int8", 0), ("int16", 1), ("float32", 2), ("uint16", 6), ("float16", 12)]
-)
+@pytest.mark.parametrize(("dtype", "mode"), [("int8", 0), ("int16", 1), ("float32", 2), ("uint16", 6), ("float16", 12)])
 def test_every_mode_reads_as_float32(tmp_path, dtype, mode):
     values = np.arange(24, dtype=dtype).reshape(2, 3, 4)
     with mrcfile.new(tmp_path / "a.mrc") as mrc:

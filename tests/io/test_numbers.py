@@ -29,9 +29,7 @@ def test_numbers_that_are_not_finite_are_never_written(value):
         format_number(value)
 
 
-@pytest.mark.parametrize(
-    "text", ["abc", "1,5", "nan", "inf", "-Infinity", "1_0", "", "  ", None, "1e999", "-1e300"]
-)
+@pytest.mark.parametrize("text", ["abc", "1,5", "nan", "inf", "-Infinity", "1_0", "", "  ", None, "1e999", "-1e300"])
 def test_wrong_numbers_name_their_place(text):
     with pytest.raises(InputError, match=r"^file: key ") as caught:
         parse_number(text, "file: key")

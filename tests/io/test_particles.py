@@ -87,18 +87,13 @@ def test_centred_coordinates_count_from_half_the_volume(tmp_path):
     table = relion(**centred, rlnCoordinateX=None, rlnCoordinateY=None, rlnCoordinateZ=None)
     path = stored(tmp_path, table)
     read = read_particles(path, None, (100, 201, 300), {"TS_02": (20, 20, 20)})
-    np.testing.assert_allclose(
-        read.position_angstrom[:, 0], [[40, 90.5, 140], [50, 100.5, 150], [20, 20, 20]]
-    )
+    np.testing.assert_allclose(read.position_angstrom[:, 0], [[40, 90.5, 140], [50, 100.5, 150], [20, 20, 20]])
     with pytest.raises(InputError, match=r"row 1: .* volume of TS_01, whose size is not known"):
         read_particles(path)
 
 
 def test_subtomogram_angles_turn_offset_and_orientation(tmp_path):
-    sub = {
-        f"rlnTomoSubtomogram{a}": [v] * 3
-        for a, v in zip(("Rot", "Tilt", "Psi"), ("30", "60", "-45"), strict=True)
-    }
+    sub = {f"rlnTomoSubtomogram{a}": [v] * 3 for a, v in zip(("Rot", "Tilt", "Psi"), ("30", "60", "-45"), strict=True)}
     origin = {f"rlnOrigin{axis}Angst": [v] * 3 for axis, v in zip("XYZ", ("1", "2", "3"), strict=True)}
     table = read_particles(stored(tmp_path, relion(**sub, **origin)), 1.0)
     turn = matrix_from_euler(torch.deg2rad(torch.tensor([30.0, 60.0, -45.0], dtype=torch.float64)))
@@ -126,9 +121,7 @@ def test_samples_in_time_and_repeated_last_angle(tmp_path):
     np.testing.assert_array_equal(read.euler_deg[0, :, 0], [100.5, 200.5, 200.5])
 
 
-@pytest.mark.parametrize(
-    "name", ["m_import_run_data.star", "m_species_particles.star", "mtools_example.excerpt.star"]
-)
+@pytest.mark.parametrize("name", ["m_import_run_data.star", "m_species_particles.star", "mtools_example.excerpt.star"])
 def test_writing_keeps_order_rows_and_unknown_columns(tmp_path, name):
     table = read_particles(shared_path(*WARP_M, name), 1.54)
     moved = replace(table, position_angstrom=table.position_angstrom + 1.23456)
@@ -217,9 +210,7 @@ def test_pixel_size_is_checked_against_the_project(tmp_path):
         read_particles(path, 1.54)
     with pytest.raises(InputError, match="row 2: optics group 7 is not in data_optics"):
         read_particles(
-            stored(
-                tmp_path, relion(rlnOpticsGroup=["1", "7", "1"]), optics(rlnTomoTiltSeriesPixelSize="1.35")
-            )
+            stored(tmp_path, relion(rlnOpticsGroup=["1", "7", "1"]), optics(rlnTomoTiltSeriesPixelSize="1.35"))
         )
     with pytest.raises(InputError, match="does not say the pixel size of its coordinates"):
         read_particles(stored(tmp_path, relion()))
@@ -246,8 +237,6 @@ def test_tables_that_do_not_fit_are_refused(tmp_path):
         replace(table, source=table.source.iloc[:1])
     with pytest.raises(ValueError, match="not finite"):
         write_particles(tmp_path / "o.star", replace(table, euler_deg=np.full((2, 1, 3), np.nan)))
-    made = ParticleTable(
-        table.series_name, table.position_angstrom, table.euler_deg, table.half_set, table.weight
-    )
+    made = ParticleTable(table.series_name, table.position_angstrom, table.euler_deg, table.half_set, table.weight)
     write_particles(tmp_path / "o.star", made)
     np.testing.assert_array_equal(read_particles(tmp_path / "o.star").half_set, [1, 2])

@@ -16,9 +16,7 @@ def molecule():
     """Points of an irregular compact molecule of about 150 Å."""
     generator = torch.Generator().manual_seed(3)
     points = torch.randn(400, 3, generator=generator, dtype=torch.float64)
-    points = (
-        points / points.norm(dim=1, keepdim=True) * torch.rand(400, 1, generator=generator).double() ** 0.4
-    )
+    points = points / points.norm(dim=1, keepdim=True) * torch.rand(400, 1, generator=generator).double() ** 0.4
     return points * torch.tensor([70.0, 55.0, 40.0], dtype=torch.float64) + torch.tensor([5.0, -8.0, 3.0])
 
 

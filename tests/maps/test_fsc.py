@@ -105,9 +105,7 @@ def test_correction_starts_two_shells_beyond_the_randomisation_and_keeps_the_sig
     assert curves.randomised[15:].abs().mean() < 0.06
     again = fsc_curves(half1, half2, mask, PIXEL, seed=4)
     assert torch.equal(again.randomised, curves.randomised)
-    assert curves.resolution_angstrom() == resolution_angstrom(
-        curves.corrected, curves.frequency_per_angstrom
-    )
+    assert curves.resolution_angstrom() == resolution_angstrom(curves.corrected, curves.frequency_per_angstrom)
 
 
 def test_equal_maps_need_no_correction():

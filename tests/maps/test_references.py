@@ -17,6 +17,7 @@ from mlit.maps.mask import MaskResult, spherical_mask
 from mlit.maps.reconstruction import combine, density
 from mlit.maps.references import (
     LEAST_CORRELATION,
+    ROOM_FOR_EDGE_ANGSTROM,
     HalfMaps,
     ReferenceSettings,
     half_maps,
@@ -270,10 +271,12 @@ def test_references_are_masked_and_cut_to_the_tight_box():
     masked, _ = references(sums, halves=replace(halves, mask=MaskResult(mask, "density", 0.1)))
     assert torch.equal(masked, whole * mask)
     assert masked[:, mask == 0].abs().max() == 0
-    tight, _ = references(sums, settings(diameter=50.0, tight_box=1.2), halves=halves)
-    assert tight.shape == (4, 20, 20, 20)
-    assert torch.equal(tight, crop_or_pad(whole, 20, 3))
-    assert torch.equal(tight[:, 10, 10, 10], whole[:, SIZE // 2, SIZE // 2, SIZE // 2])
+    tight, _ = references(sums, settings(diameter=30.0, tight_box=1.2), halves=halves)
+    side = round((30.0 + ROOM_FOR_EDGE_ANGSTROM) / PIXEL / 2) * 2
+    assert side < SIZE
+    assert tight.shape == (4, side, side, side)
+    assert torch.equal(tight, crop_or_pad(whole, side, 3))
+    assert torch.equal(tight[:, side // 2, side // 2, side // 2], whole[:, SIZE // 2, SIZE // 2, SIZE // 2])
 
 
 @pytest.mark.parametrize("name", ["C2", "C4", "D2"])
@@ -423,7 +426,7 @@ def test_sums_are_left_as_they_were():
 
 def test_a_table_holds_the_transform_of_each_reference():
     maps = torch.nn.functional.pad(noise(2)[:, 12:20, 12:20, 12:20], (4,) * 6)
-    table = reference_table(maps, PIXEL)
+    table = reference_table(maps, PIXEL, 2 * PIXEL)
     assert table.rows.shape[1] == 8
     assert table.length_angstrom == table.size * PIXEL
     total = table.rows.reshape(2, table.size, table.size, -1, 8)[:, table.size // 2, table.size // 2, 0, 0]

@@ -83,9 +83,7 @@ def projection(volume, rotation, position, frequency):
 def test_projections_stay_the_same(molecule, render):
     volume = render(molecule * 0.8, N, PIXEL, 7.0)
     turned = move_map(volume, SMALL, PIXEL)
-    frequency = (
-        torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) - 0.5
-    ) * 0.08
+    frequency = (torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) - 0.5) * 0.08
     rotation = matrix_from_euler(torch.tensor([0.3, 1.1, -2.0], dtype=torch.float64))
     position = torch.tensor([12.0, -30.0, 8.0], dtype=torch.float64)
     before = projection(volume, rotation, position, frequency)

@@ -18,9 +18,7 @@ def tensor(values) -> torch.Tensor:
 
 
 def optics(astigmatism_um=(0.3, 0.0), angle_deg=(25.0, 0.0), phase_rad=(0.4, 0.0)) -> Optics:
-    return Optics(
-        300.0, 2.7, 0.1, tensor(astigmatism_um), torch.deg2rad(tensor(angle_deg)), tensor(phase_rad)
-    )
+    return Optics(300.0, 2.7, 0.1, tensor(astigmatism_um), torch.deg2rad(tensor(angle_deg)), tensor(phase_rad))
 
 
 def half_plane(size: int, pixel_size_angstrom: float) -> torch.Tensor:

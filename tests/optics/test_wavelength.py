@@ -5,9 +5,7 @@ import pytest
 from mlit.optics.wavelength import electron_wavelength_angstrom
 
 
-@pytest.mark.parametrize(
-    ("voltage_kv", "expected"), [(100.0, 0.0370144), (200.0, 0.0250793), (300.0, 0.0196875)]
-)
+@pytest.mark.parametrize(("voltage_kv", "expected"), [(100.0, 0.0370144), (200.0, 0.0250793), (300.0, 0.0196875)])
 def test_tabulated_wavelengths(voltage_kv, expected):
     assert electron_wavelength_angstrom(voltage_kv) == pytest.approx(expected, rel=1e-5)
 

@@ -62,9 +62,7 @@ def write_series(root: Path, name: str) -> None:
     movies = tuple(f"../warp_frameseries/{name}_{tilt}_0.0.tif" for tilt in range(len(ANGLES)))
     write_tomostar(root / "tomostar" / f"{name}.tomostar", Tomostar(movies, ANGLES, DOSE, np.full(4, 85.0)))
     lists = {"Angles": ANGLES, "Dose": DOSE, "UseTilt": [True, True, True, False], "AxisAngle": [85.0] * 4}
-    xml = TiltSeriesXml.new(
-        name, {**lists, "MoviePath": movies}, {"AreAnglesInverted": True}, {"Voltage": 200}
-    )
+    xml = TiltSeriesXml.new(name, {**lists, "MoviePath": movies}, {"AreAnglesInverted": True}, {"Voltage": 200})
     xml = xml.with_grids({"GridCTF": np.array([2.0, 2.1, 2.2, 2.3]).reshape(4, 1, 1)})
     xml.write(root / "warp_tiltseries" / f"{name}.xml")
     rng = np.random.default_rng(abs(hash(name)) % 1000)
@@ -78,9 +76,7 @@ def tiny(tmp_path) -> TinyProject:
     root = tmp_path / "project"
     project = TinyProject(root)
     folders = (root / "tomostar", root / "warp_tiltseries")
-    write_settings(
-        project.settings, WarpSettings(project.settings, *folders, "*.tomostar", 2.0, 1.0, (48, 32, 20))
-    )
+    write_settings(project.settings, WarpSettings(project.settings, *folders, "*.tomostar", 2.0, 1.0, (48, 32, 20)))
     for name in ("A", "B", "C"):
         write_series(root, name)
     project.set_particles(**particle_columns(["A", "A.tomostar", "B", "B", "B", "x/C.tomostar", "C"]))

@@ -21,9 +21,7 @@ def test_estimated_weights_and_bfactors(tiny):
         "GridDoseWeights": np.array([1.0, 0.9, 0.8, 0.7]).reshape(4, 1, 1),
         "GridDoseBfacs": -np.array([10.0, 0.0, 5.0, 20.0]).reshape(4, 1, 1),
     }
-    TiltSeriesXml.read(tiny.xml("A")).with_grids(grids).with_attributes({"Bfactor": -16.5}).write(
-        tiny.xml("A")
-    )
+    TiltSeriesXml.read(tiny.xml("A")).with_grids(grids).with_attributes({"Bfactor": -16.5}).write(tiny.xml("A"))
     constant = {"GridDoseWeights": np.zeros((1, 1, 1)), "GridDoseBfacs": np.zeros((4, 1, 1))}
     TiltSeriesXml.read(tiny.xml("B")).with_grids(constant).write(tiny.xml("B"))
     first, second, _ = load_warp_project(tiny.settings, tiny.particles).series

@@ -56,9 +56,7 @@ def test_assigned_half_sets_are_balanced_and_written(tiny, tmp_path):
     table = load(tiny).particles
     assert abs((table.half_set == 1).sum() - (table.half_set == 2).sum()) <= 1
     write_particles(tmp_path / "out" / "particles.star", table)
-    np.testing.assert_array_equal(
-        read_particles(tmp_path / "out" / "particles.star").half_set, table.half_set
-    )
+    np.testing.assert_array_equal(read_particles(tmp_path / "out" / "particles.star").half_set, table.half_set)
 
 
 def test_inputs_are_never_written_to(tiny):
@@ -148,9 +146,7 @@ def test_half_that_is_empty_in_the_series_in_use(tiny, columns_of):
 def test_nothing_left_says_why(tiny):
     for name in ("A", "B", "C"):
         tiny.xml(name).write_text("<TiltSeries")
-    with pytest.raises(
-        InputError, match=r"no series can be used; A: .*A\.xml: tilt-series XML is damaged .* B: "
-    ):
+    with pytest.raises(InputError, match=r"no series can be used; A: .*A\.xml: tilt-series XML is damaged .* B: "):
         load(tiny)
 
 
@@ -166,9 +162,7 @@ def test_particles_of_a_series_that_the_project_lacks(tiny, columns_of):
     tiny.set_particles(**columns_of(["A", "B", "C", "D", "D"]))
     project = load(tiny)
     assert len(project.series) == 3
-    assert project.failures == {
-        "D": "2 particles name this series, but the project has no XML or tomostar file of it"
-    }
+    assert project.failures == {"D": "2 particles name this series, but the project has no XML or tomostar file of it"}
 
 
 @pytest.mark.parametrize("file", ["xml", "tomostar"])
@@ -211,9 +205,7 @@ def test_fault_in_the_xml(tiny, old, new, message):
     assert "B.xml" in reason
 
 
-@pytest.mark.parametrize(
-    "grid", ["GridCTF", "GridMovementX", "GridAngleZ", "GridDoseWeights", "GridCTFPhase"]
-)
+@pytest.mark.parametrize("grid", ["GridCTF", "GridMovementX", "GridAngleZ", "GridDoseWeights", "GridCTFPhase"])
 def test_grids_for_another_number_of_tilts(tiny, grid):
     xml = TiltSeriesXml.read(tiny.xml("B")).with_grids({grid: np.ones((3, 1, 1))})
     xml.write(tiny.xml("B"))
@@ -276,9 +268,7 @@ def test_particles_far_outside_the_volume(tiny, columns_of):
     tiny.set_particles(**columns)
     reason = failure(tiny)
     assert "row 4: position (120, " in reason
-    assert (
-        "outside the volume of 96 × 64 × 40 Å (1 of 2 particles of the series do); check pixel size" in reason
-    )
+    assert "outside the volume of 96 × 64 × 40 Å (1 of 2 particles of the series do); check pixel size" in reason
     assert load(tiny, particle_diameter_angstrom=30.0).failures == {}
 
 

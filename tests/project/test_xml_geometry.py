@@ -59,9 +59,7 @@ def test_each_field_round_trips_alone(field, tmp_path):
     shapes = {"image_warp": (3, 4, 5, 2), "stage_angles_rad": (3, 1, 1, 3), "volume_warp": (4, 2, 3, 5, 3)}
     before = geometry_from_xml(small(), *SIZES)
     old = getattr(before, field)
-    new = (
-        0.1 * torch.rand(shapes.get(field, tuple(old.shape)), generator=generator, dtype=torch.float64) + 0.5
-    )
+    new = 0.1 * torch.rand(shapes.get(field, tuple(old.shape)), generator=generator, dtype=torch.float64) + 0.5
     xml = xml_with_geometry(small(), replace(before, **{field: new.requires_grad_()}))
     xml.write(tmp_path / "S.xml")
     after = geometry_from_xml(TiltSeriesXml.read(tmp_path / "S.xml"), *SIZES)

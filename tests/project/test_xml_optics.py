@@ -29,9 +29,7 @@ def test_values_and_units():
     optics = optics_from_xml(xml, SETTINGS)
     assert (optics.voltage_kv, optics.cs_mm, optics.amplitude_contrast) == (300, 2.7, 0.1)
     assert optics.astigmatism_um.tolist() == [0.1, 0.2]
-    torch.testing.assert_close(
-        optics.astigmatism_angle_rad, torch.full((2,), math.pi / 2, dtype=torch.float64)
-    )
+    torch.testing.assert_close(optics.astigmatism_angle_rad, torch.full((2,), math.pi / 2, dtype=torch.float64))
     torch.testing.assert_close(optics.phase_shift_rad, torch.full((2,), math.pi / 2, dtype=torch.float64))
 
 
@@ -53,9 +51,7 @@ def test_changed_values_are_written_and_others_stay():
     assert optics_from_xml(other, SETTINGS).cs_mm == 2.75
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("Voltage", 0), ("Voltage", -300), ("Amplitude", 1), ("Amplitude", -0.1)]
-)
+@pytest.mark.parametrize(("key", "value"), [("Voltage", 0), ("Voltage", -300), ("Amplitude", 1), ("Amplitude", -0.1)])
 def test_impossible_values(key, value):
     with pytest.raises(InputError, match=rf"S\.xml: CTF/{key} is"):
         optics_from_xml(series({key: value}), SETTINGS)

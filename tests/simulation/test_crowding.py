@@ -26,9 +26,7 @@ def test_crowd_fills_the_share_and_keeps_out_of_particles():
 def test_view_shows_beads_where_the_geometry_puts_their_molecules():
     crowd = make_crowd()
     scheme = dose_symmetric_scheme(TiltSchemeConfig((30.0,), (30.0,)), 0, np.random.default_rng(0))
-    geometry = draw_geometry(
-        scheme, DeformationConfig(), MicroscopeConfig(), SIZE, np.random.default_rng(1)
-    ).true
+    geometry = draw_geometry(scheme, DeformationConfig(), MicroscopeConfig(), SIZE, np.random.default_rng(1)).true
     views = view_crowd(crowd, geometry, 100.0)
     xy, defocus = geometry.project(crowd.position_angstrom)
     for tilt, view in enumerate(views):

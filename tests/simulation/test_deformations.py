@@ -42,20 +42,14 @@ def differing(pair):
 )
 def test_each_error_enters_its_own_field_only(error, field):
     pair = draw(**(QUIET | error))
-    same_shape = {
-        name for name in differing(pair) if name not in ("image_warp", "volume_warp", "stage_angles_rad")
-    }
-    nonzero = {
-        n for n in ("image_warp", "volume_warp", "stage_angles_rad") if getattr(pair.true, n).abs().max() > 0
-    }
+    same_shape = {name for name in differing(pair) if name not in ("image_warp", "volume_warp", "stage_angles_rad")}
+    nonzero = {n for n in ("image_warp", "volume_warp", "stage_angles_rad") if getattr(pair.true, n).abs().max() > 0}
     assert same_shape | nonzero == {field}
 
 
 def test_errors_have_the_sizes_asked_for():
     pair = draw()
-    assert float((pair.true.axis_offset_angstrom - pair.start.axis_offset_angstrom).std()) == pytest.approx(
-        4, rel=0.2
-    )
+    assert float((pair.true.axis_offset_angstrom - pair.start.axis_offset_angstrom).std()) == pytest.approx(4, rel=0.2)
     assert float((pair.true.defocus_um - pair.start.defocus_um).std()) == pytest.approx(0.05, rel=0.25)
     assert float(torch.rad2deg(pair.true.stage_angles_rad).std()) == pytest.approx(0.25, rel=0.2)
     assert float(pair.true.image_warp.std()) == pytest.approx(3.0, rel=0.1)
@@ -68,9 +62,7 @@ def test_image_warp_has_no_mean_and_one_node_a_tilt():
 
 
 def test_volume_warp_grows_from_nothing_with_dose():
-    strength = torch.stack(
-        [draw(seed).true.volume_warp.square().mean((1, 2, 3, 4)) for seed in range(20)]
-    ).mean(0)
+    strength = torch.stack([draw(seed).true.volume_warp.square().mean((1, 2, 3, 4)) for seed in range(20)]).mean(0)
     assert strength[0] == 0
     assert (strength.diff() > 0).all()
     assert float(strength[-1].sqrt()) == pytest.approx(2.0, rel=0.15)

@@ -10,9 +10,7 @@ from mlit.simulation.true_map import map_size, true_density
 
 
 def test_same_state_same_molecule_and_other_state_another():
-    one, same, other = (
-        generate_globular(120.0, "C1", 6.0, np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
+    one, same, other = (generate_globular(120.0, "C1", 6.0, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(one.position_angstrom, same.position_angstrom)
     assert torch.equal(one.potential_volt_angstrom3, same.potential_volt_angstrom3)
     assert not torch.allclose(one.position_angstrom, other.position_angstrom)

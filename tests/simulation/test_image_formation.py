@@ -39,9 +39,7 @@ def test_image_is_the_analytic_one(molecule):
     rotation = matrix_from_euler(torch.tensor([[0.2, 0.9, -1.0], [1.5, 2.1, 0.3]], dtype=torch.float64))
     xy = torch.tensor([[301.3, 420.8], [500.0, 333.1]], dtype=torch.float64)
     defocus = torch.tensor([1.2, 1.5], dtype=torch.float64)
-    image = particle_image(
-        molecule, rotation, xy, defocus, TiltTransfer(optics(), dose), PatchGrid(size, size, PIXEL)
-    )
+    image = particle_image(molecule, rotation, xy, defocus, TiltTransfer(optics(), dose), PatchGrid(size, size, PIXEL))
     exact = sum(analytic_image(molecule, rotation[i], xy[i], float(defocus[i]), dose, size) for i in range(2))
     inner = PatchGrid(size, size, PIXEL).frequency_xy().norm(dim=-1) < 0.8 / (2 * PIXEL)
     difference, scale = (torch.fft.rfft2(im.double())[inner].norm() for im in (image - exact, exact))
@@ -51,9 +49,7 @@ def test_image_is_the_analytic_one(molecule):
 def test_patch_holds_the_delocalised_image(molecule):
     grid = PatchGrid(160, 160, PIXEL)
     eye, middle = torch.eye(3).double()[None], torch.tensor([[480.0, 480.0]]).double()
-    near = particle_image(
-        molecule, eye, middle, torch.tensor([3.0]).double(), TiltTransfer(optics(), 0.0), grid
-    )
+    near = particle_image(molecule, eye, middle, torch.tensor([3.0]).double(), TiltTransfer(optics(), 0.0), grid)
     reach = patch_size(molecule, optics(), 3.0, PIXEL) // 2
     rim = near.clone()
     rim[80 - reach + 6 : 80 + reach - 6, 80 - reach + 6 : 80 + reach - 6] = 0

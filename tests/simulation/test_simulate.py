@@ -168,9 +168,7 @@ def analytic_image(folder: Path, tilt: int) -> torch.Tensor:
     spectrum = torch.zeros(128, 65, dtype=torch.complex128)
     for particle, phase in enumerate(gamma):
         angle = -2 * np.pi * (frequency @ points[particle].T)
-        wave = (
-            torch.complex(torch.cos(angle), torch.sin(angle)) @ molecule.potential_volt_angstrom3[0].cdouble()
-        )
+        wave = torch.complex(torch.cos(angle), torch.sin(angle)) @ molecule.potential_volt_angstrom3[0].cdouble()
         spectrum += wave * ctf(phase)
     k = frequency.norm(dim=-1)
     damage = critical_exposure_envelope(k, geometry.dose[tilt] + 1.5) * molecule.envelope(k**2)[0]

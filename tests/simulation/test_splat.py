@@ -77,8 +77,7 @@ def test_beam_runs_along_z(molecule):
     along_z = molecule.position_angstrom + torch.tensor([0.0, 0.0, 500.0])
     shifted = Structure(along_z, molecule.potential_volt_angstrom3, molecule.b_factor_angstrom2)
     views = [
-        project_structure(s, torch.eye(3).double()[None], torch.zeros(1, 2).double(), grid)
-        for s in (molecule, shifted)
+        project_structure(s, torch.eye(3).double()[None], torch.zeros(1, 2).double(), grid) for s in (molecule, shifted)
     ]
     torch.testing.assert_close(views[0], views[1])
 

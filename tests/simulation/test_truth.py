@@ -55,9 +55,7 @@ def test_errors_are_measured():
 def test_frame_of_the_map_is_no_error():
     true = observations()
     turn, shift = rotated([0.05, -0.02, 0.04]), torch.tensor([4.0, -3.0, 5.0], dtype=torch.float64)
-    got = replace(
-        true, xy_angstrom=true.xy_angstrom + (true.rotation @ shift)[:, :2], rotation=true.rotation @ turn
-    )
+    got = replace(true, xy_angstrom=true.xy_angstrom + (true.rotation @ shift)[:, :2], rotation=true.rotation @ turn)
     found = compare_observations(got, true, C1)
     assert found.position_rms_angstrom < 1e-9
     assert found.orientation_rms_deg < 1e-5

@@ -98,7 +98,7 @@ def test_each_group_gets_the_map_of_its_half(written):
     maps = [ball(32, 8.0) + rng.normal(0, 0.05, (32, 32, 32)).astype(np.float32) for _ in range(2)]
     paths = [str(written(volume, name=f"half{i}.mrc")) for i, volume in enumerate(maps)]
     references = starting_references(paths, settings(folds=3))
-    assert references.maps.shape == (6, 22, 22, 22)
+    assert references.maps.shape == (6, 24, 24, 24)
     assert torch.equal(references.maps[0], references.maps[2])
     assert torch.equal(references.maps[3], references.maps[5])
     assert not torch.equal(references.maps[2], references.maps[3])

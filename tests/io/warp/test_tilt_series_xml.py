@@ -134,9 +134,7 @@ def test_setting_equal_values_changes_nothing(strange, tmp_path):
 
 def test_setters_do_not_change_the_original(strange, tmp_path):
     before = etree.tostring(strange.document.tree)
-    strange.with_grids({"GridCTF": np.ones((3, 1, 1))}).with_attributes({"LevelAngleX": 1.5}).with_ctf(
-        {"Cs": 2.0}
-    )
+    strange.with_grids({"GridCTF": np.ones((3, 1, 1))}).with_attributes({"LevelAngleX": 1.5}).with_ctf({"Cs": 2.0})
     assert etree.tostring(strange.document.tree) == before
 
 
@@ -228,9 +226,7 @@ def test_missing_empty_and_alien_files(tmp_path):
 def test_entities_are_never_resolved(tmp_path):
     levels = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 12))
     bomb = f'<?xml version="1.0"?><!DOCTYPE b [<!ENTITY l0 "ha">{levels}]><TiltSeries>&l11;</TiltSeries>'
-    secret = (
-        '<!DOCTYPE b [<!ENTITY s SYSTEM "file:///etc/passwd">]><TiltSeries><Angles>&s;</Angles></TiltSeries>'
-    )
+    secret = '<!DOCTYPE b [<!ENTITY s SYSTEM "file:///etc/passwd">]><TiltSeries><Angles>&s;</Angles></TiltSeries>'
     for content in (
         bomb.encode(),
         secret.encode(),
