@@ -8,6 +8,7 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
+from torch.linalg import LinAlgError  # pyright: ignore[reportPrivateImportUsage]
 
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
@@ -299,5 +300,5 @@ class RefinementModule(lightning.LightningModule):
 
 def _is_expected(error: Exception) -> bool:
     """Whether an error of a fit says something about the series: a singular system, or want of memory."""
-    known = (torch.linalg.LinAlgError, torch.OutOfMemoryError, MemoryError)
+    known = (LinAlgError, torch.OutOfMemoryError, MemoryError)
     return isinstance(error, known) or "alloc" in str(error)

@@ -106,10 +106,17 @@ def test_each_group_gets_the_map_of_its_half(written):
 
 
 def test_given_mask_cuts_the_references(written):
-    path = str(written(ball(32, 8.0, 70.0)))
+    volume = ball(32, 8.0, 70.0)
+    paths = [str(written(volume * scale, name=f"half{scale}.mrc")) for scale in (1, 2)]
     mask = torch.from_numpy(ball(40, 8.0, 30.0))
-    inside = starting_references([path, path], settings(mask=mask)).maps.abs().sum()
-    assert inside < 0.3 * starting_references([path, path], settings(mask=torch.ones(40, 40, 40))).maps.abs().sum()
+    inside = starting_references(paths, settings(mask=mask)).maps.abs().sum()
+    assert inside < 0.3 * starting_references(paths, settings(mask=torch.ones(40, 40, 40))).maps.abs().sum()
+
+
+def test_one_map_given_twice_is_refused(written):
+    path = str(written(ball(32, 8.0, 70.0)))
+    with pytest.raises(InputError, match="the same map"):
+        starting_references([path, path], settings())
 
 
 @pytest.mark.parametrize("count", [1, 3])
