@@ -8,7 +8,7 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.linalg import LinAlgError  # pyright: ignore[reportPrivateImportUsage]
+from torch.linalg import LinAlgError  # pyright: ignore
 
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError

@@ -23,9 +23,19 @@ from mlit.report.figures import (
     sections_figure,
     write_figures,
 )
-from mlit.training.callbacks import EpochReport
 
 BOX, PIXEL = 24, 3.5
+FIELDS = (
+    "iteration",
+    "series",
+    "status",
+    "passes",
+    "log_posterior_start",
+    "log_posterior_end",
+    "fit_resolution_angstrom",
+    "fsc_0.143_angstrom",
+    "significant_resolution_angstrom",
+)
 
 
 def write_curve(run, iteration):
@@ -39,10 +49,10 @@ def write_curve(run, iteration):
 
 
 def write_metrics(run, rows):
-    """Table of metrics: (iteration, series, status, passes, start, end, fit, resolution, significant) a row."""
+    """Table of metrics as a run leaves it behind."""
     with open(run / "metrics.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(EpochReport.FIELDS)
+        writer.writerow(FIELDS)
         writer.writerows(rows)
 
 
