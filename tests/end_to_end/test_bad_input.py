@@ -107,7 +107,7 @@ CASES = {
     "diameter in nanometres": (with_words("species.diameter=17"), r"species\.diameter=17.*in Å"),
     "diameter beyond the volume": (with_words("species.diameter=9000"), r"species\.diameter=9000.*1024.*in Å"),
     "pixel size of zero": (with_words("species.pixel_size_angstrom=0"), r"pixel_size_angstrom=0.*above zero"),
-    "name of several folders": (with_words("species.name=../elsewhere"), r"species\.name.*plain name"),
+    "name of several folders": (with_words("species.name=../elsewhere"), r"species\.name=.*elsewhere.*name"),
     "flat half maps": (flat_half_maps, r"a\.mrc.*cubic"),
     "half map that is text": (half_map_that_is_text, r"a\.mrc"),
     "one half map": (one_half_map, r"species\.half_maps.*two files"),
