@@ -1,7 +1,6 @@
 """The tilt images of a planned series."""
 
 import math
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mlit.parallel import cores
 from mlit.simulation.config import SimulationConfig
 from mlit.simulation.crowding import Crowd, CrowdView, fill_slab, make_crowd_shapes, view_crowd
 from mlit.simulation.exposure import beam_profile, count_electrons, electrons_per_pixel
@@ -22,7 +22,6 @@ from mlit.simulation.structure import Structure
 from mlit.simulation.transfer import TiltTransfer, transfer_of_tilt
 
 _CROWD_OVERLAP = 0.9
-_MAX_THREADS = 16
 
 
 def tilt_images(config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> Iterator[Float[Tensor, "y x"]]:
@@ -32,7 +31,7 @@ def tilt_images(config: SimulationConfig, plan: SeriesPlan, structure: Structure
     single operations on one thread (see :mod:`mlit.parallel`).
     """
     camera = _Camera.prepare(config, plan, structure)
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as pool:
+    with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield from pool.map(camera.image, range(plan.geometry.true.tilts))
 
 
