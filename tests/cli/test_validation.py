@@ -71,7 +71,7 @@ def test_values_of_the_wrong_kind_are_refused(word, kind):
         "species.half_maps=[a.mrc,b.mrc]",
         "species.mask=null",
         "model=fine",
-        "model.image_warp.amplitude_prior_angstrom=3",
+        "model.image_warp.warp_prior_angstrom=3",
         "experiment=smoke",
         "schedule.iterations=[{resolution_angstrom: 20, blocks: [particles]}]",
         "schedule.iterations=[{resolution_angstrom: null, blocks: []}]",
