@@ -11,7 +11,8 @@ quadrature (CTF with its phase advanced by 90 degrees), from which C follows at 
 
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Complex, Float
+import torch
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
 from mlit.fourier.pixels import FourierPixels
@@ -55,6 +56,19 @@ class ParticleImages:
     defocus_um: Float[Tensor, "particle tilt"]
     tilt_defocus_um: Float[Tensor, " tilt"]
     valid: Bool[Tensor, "particle tilt"]
+
+    def power_waves(
+        self, defocus_um: Float[Tensor, "particle tilt"], particle: Int[Tensor, " image"], tilt: Int[Tensor, " image"]
+    ) -> tuple[Float[Tensor, "image pixel"], Float[Tensor, "image pixel"]]:
+        """``crop(E cos 2 gamma)`` and ``crop(E sin 2 gamma)`` of some images at their own defocus.
+
+        W is ``(power - cosine) / 2``, and its derivative by defocus ``slope * sine``.
+        """
+        offset = (defocus_um[particle, tilt] - self.tilt_defocus_um[tilt]).float()
+        twice = 2 * offset[:, None] * self.slope
+        cos, sin = torch.cos(twice), torch.sin(twice)
+        even = self.power_cos[tilt] * cos - self.power_sin[tilt] * sin
+        return even, self.power_cos[tilt] * sin + self.power_sin[tilt] * cos
 
     @property
     def has_quadrature(self) -> bool:

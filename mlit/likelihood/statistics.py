@@ -115,17 +115,13 @@ def _bring_up_to_date(images: ParticleImages, view: View, particle: Tensor, tilt
     phase = (2 * torch.pi * shift) @ images.pixels.frequency.T
     turn = torch.polar(torch.ones_like(phase), phase)
     data = images.data[particle, tilt] * turn
-    offset = (view.defocus_um[particle, tilt] - images.tilt_defocus_um[tilt]).float()
-    twice = 2 * offset[:, None] * images.slope
-    cos, sin = torch.cos(twice), torch.sin(twice)
-    even = images.power_cos[tilt] * cos - images.power_sin[tilt] * sin
+    even, odd = images.power_waves(view.defocus_um, particle, tilt)
     power = (images.power[tilt] - even) / 2
     if not images.has_quadrature:
         return _Chunk(data, power)
     moved = (view.defocus_um - images.defocus_um)[particle, tilt].float()[:, None] * images.slope
     cos_d, sin_d = torch.cos(moved), torch.sin(moved)
     quadrature = images.quadrature[particle, tilt] * turn
-    odd = images.power_cos[tilt] * sin + images.power_sin[tilt] * cos
     by_defocus = _ByDefocus(
         images.slope * (quadrature * cos_d - data * sin_d),
         images.slope * odd,

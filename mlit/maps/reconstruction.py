@@ -47,7 +47,8 @@ def insert_particles(
         for part in which.split(step):
             particle, tilt = part // tilts, part % tilts
             scale = amplitude[tilt, None].float()
-            power = _ctf_power(images, view, particle, tilt)
+            even, _ = images.power_waves(view.defocus_um, particle, tilt)
+            power = (images.power[tilt] - even) / 2
             insert(
                 sums,
                 target,
@@ -58,14 +59,6 @@ def insert_particles(
             )
 
     run_pieces(add, group.unique().tolist(), sums.rows.device)
-
-
-def _ctf_power(images: ParticleImages, view: View, particle: Tensor, tilt: Tensor) -> Float[Tensor, "image pixel"]:
-    """W of each image at its own defocus."""
-    offset = (view.defocus_um[particle, tilt] - images.tilt_defocus_um[tilt]).float()
-    twice = 2 * offset[:, None] * images.slope
-    even = images.power_cos[tilt] * torch.cos(twice) - images.power_sin[tilt] * torch.sin(twice)
-    return (images.power[tilt] - even) / 2
 
 
 def combine(

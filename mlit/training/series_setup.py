@@ -123,8 +123,9 @@ def make_model(series: SeriesInput, particles: ParticleTable, options: Mapping[s
         time = normalised_dose(series.geometry.dose)
         position = evaluate_trajectory(position, time)
         rotation = matrix_from_euler(evaluate_trajectory(euler, time))
-    arguments = {key: value for key, value in options["poses"].items() if key != "enabled"}
-    return SeriesModel(series.geometry, Poses(position, rotation, **arguments), make_blocks(series.geometry, options))
+    return SeriesModel(
+        series.geometry, Poses(position, rotation, **options["poses"]), make_blocks(series.geometry, options)
+    )
 
 
 def make_context(

@@ -34,12 +34,20 @@ def changed(cfg, **values):
     return OmegaConf.merge(cfg, OmegaConf.create(values))
 
 
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_same_settings_go_on(cfg, started):
+    before = files_of(started)
     claim_output(started, cfg)
+    assert files_of(started) == before
 
 
 def test_how_it_is_computed_may_change(cfg, started):
+    before = files_of(started)
     claim_output(started, changed(cfg, trainer={"accelerator": "gpu"}, output="elsewhere"))
+    assert files_of(started) == before
 
 
 @pytest.mark.parametrize(
@@ -58,7 +66,9 @@ def test_other_settings_are_refused_by_key(cfg, started, values, key):
 
 def test_relative_path_of_the_same_file_goes_on(cfg, started, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    before = files_of(started)
     claim_output(started, changed(cfg, data={"particles": "in.star"}))
+    assert files_of(started) == before
 
 
 def test_changed_input_is_refused(cfg, started, tmp_path):

@@ -136,7 +136,7 @@ def test_molecules_that_cannot_be_seen_are_refused(small, diameter, message):
 
 
 def test_molecules_that_can_be_seen_are_taken(small):
-    Species("x", 150.0, "C1").check_against(small)
+    assert Species("x", 150.0, "C1").check_against(small) is None
 
 
 @pytest.mark.parametrize(
