@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from mlit.deformation.imaging import Imaging
 from mlit.geometry.rotations import matrix_from_rotvec
 from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.optics.ctf import Optics
@@ -121,3 +122,21 @@ def flat_geometry(tilts: int, side: float, defocus: float = 1.0) -> SeriesGeomet
         volume_size_angstrom=torch.tensor([side, side, side / 4], dtype=torch.float64),
         image_size_angstrom=torch.tensor([side, side], dtype=torch.float64),
     )
+
+
+def plain_optics(tilts: int) -> Optics:
+    """300 kV without astigmatism or phase plate."""
+    zero = torch.zeros(tilts, dtype=torch.float64)
+    return Optics(300.0, 2.7, 0.07, zero, zero, zero)
+
+
+def imaging_of(geometry: SeriesGeometry) -> Imaging:
+    """A geometry with plain optics."""
+    return Imaging(geometry, plain_optics(geometry.tilts))
+
+
+def no_aberrations(tilts: int) -> Float[Tensor, "tilt aberration"]:
+    """Aberrations of a view where there are none."""
+    none = torch.zeros(tilts, 28, dtype=torch.float64)
+    none[:, [-4, -1]] = 1
+    return none

@@ -17,6 +17,7 @@ from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.optim.solvers import GaussNewton
+from tests.brute_force import imaging_of
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "developer.md"
 PARTICLES, TILTS, MOST_LINES = 6, 5, 40
@@ -51,7 +52,7 @@ def model(source) -> SeriesModel:
     )
     position = size * (0.5 + 0.15 * normal(2, PARTICLES, 3)).clamp(0.1, 0.9)
     poses = Poses(position, matrix_from_rotvec(normal(3, PARTICLES, 3)), 10.0, 10.0)
-    return SeriesModel(geometry, poses, [names["LevelAngles"](geometry, prior_deg=2.0)])
+    return SeriesModel(imaging_of(geometry), poses, [names["LevelAngles"](imaging_of(geometry), prior_deg=2.0)])
 
 
 def test_the_example_is_short_and_well_formed(source):
@@ -60,14 +61,14 @@ def test_the_example_is_short_and_well_formed(source):
 
 
 def test_zero_is_the_start(model):
-    assert torch.equal(model.geometry().level_angle_x_rad, model.start.level_angle_x_rad)
-    assert torch.equal(model.geometry().level_angle_y_rad, model.start.level_angle_y_rad)
+    assert torch.equal(model.imaging().geometry.level_angle_x_rad, model.start.geometry.level_angle_x_rad)
+    assert torch.equal(model.imaging().geometry.level_angle_y_rad, model.start.geometry.level_angle_y_rad)
 
 
 def test_gradient(model):
     def everything(poses, hyper):
         view = model.view_at(poses, hyper)
-        return view.xy_angstrom, view.rotation, view.defocus_um
+        return view.xy_angstrom, view.rotation, view.defocus_um, view.aberrations
 
     model.activate(["poses", "level_angles"])
     inputs = (0.1 * normal(4, PARTICLES, 6), normal(5, 2))
@@ -88,10 +89,13 @@ def test_jacobian_is_the_finite_difference(model):
             (above.xy_angstrom - below.xy_angstrom) / (2 * step),
             (above.rotation - below.rotation) / (2 * step),
             (above.defocus_um - below.defocus_um) / (2 * step),
+            above.aberrations - below.aberrations,
         )
         for tilt in range(TILTS):
             assert jacobians.columns[tilt, column] == column
-        torch.testing.assert_close(jacobians.hyper[..., column], local_tangent(here, slope), rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(
+            jacobians.hyper[..., column], local_tangent(here, slope)[..., :6], rtol=1e-6, atol=1e-8
+        )
 
 
 def ideal_images(view: View, table: ReferenceTable, signal_power: float) -> ParticleImages:

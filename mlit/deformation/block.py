@@ -1,15 +1,18 @@
 """What every block of hyperparameters is."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mlit.deformation.imaging import Imaging
+from mlit.deformation.local_coordinates import Coordinate
 from mlit.deformation.prior import GaussianPrior
-from mlit.geometry.series_geometry import SeriesGeometry
 
 
 class Block(nn.Module):
-    """A group of hyperparameters of one tilt series: raw values, a prior, and what they do to the geometry.
+    """A group of hyperparameters of one tilt series: raw values, a prior, and what they do to the imaging.
 
     Raw values are deviations from the starting metadata in units of the prior's width, so that zero is the
     start and one is a typical size. A new block gives its :meth:`deform`; gradients and curvatures follow by
@@ -25,9 +28,17 @@ class Block(nn.Module):
         own.
     prior
         Prior of the raw values.
+
+    Attributes
+    ----------
+    name
+        What configs call it.
+    moves
+        Local coordinates that it changes besides position and orientation, which are always watched.
     """
 
-    name: str = "block"
+    name: ClassVar[str] = "block"
+    moves: ClassVar[tuple[Coordinate, ...]] = ()
 
     def __init__(self, count: int, columns: Int[Tensor, "tilt column"], prior: GaussianPrior) -> None:
         super().__init__()
@@ -35,8 +46,8 @@ class Block(nn.Module):
         self.columns = columns
         self.prior = prior
 
-    def deform(self, geometry: SeriesGeometry, raw: Float[Tensor, " parameter"]) -> SeriesGeometry:
-        """Return the geometry with the deviation of raw values ``raw`` added; differentiable."""
+    def deform(self, imaging: Imaging, raw: Float[Tensor, " parameter"]) -> Imaging:
+        """Return the imaging with the deviation of raw values ``raw`` added; differentiable."""
         raise NotImplementedError
 
     def physical(self) -> Float[Tensor, "..."]:

@@ -1,13 +1,12 @@
 """Defocus of each tilt."""
 
-import dataclasses
-
 from jaxtyping import Float
 from torch import Tensor
 
 from mlit.deformation.block import Block, per_tilt_columns
+from mlit.deformation.imaging import Imaging
+from mlit.deformation.local_coordinates import Coordinate
 from mlit.deformation.prior import GaussianPrior
-from mlit.geometry.series_geometry import SeriesGeometry
 
 
 class Defocus(Block):
@@ -18,23 +17,24 @@ class Defocus(Block):
 
     Parameters
     ----------
-    geometry
-        Starting geometry.
+    imaging
+        Starting imaging.
     prior_um
         Standard deviation of the error.
     """
 
     name = "defocus"
+    moves = (Coordinate.DEFOCUS,)
 
-    def __init__(self, geometry: SeriesGeometry, prior_um: float) -> None:
-        tilts = geometry.tilts
+    def __init__(self, imaging: Imaging, prior_um: float) -> None:
+        tilts = imaging.geometry.tilts
         super().__init__(tilts, per_tilt_columns(tilts, 1), GaussianPrior.independent(tilts))
-        self.start = geometry.defocus_um
+        self.start = imaging.geometry.defocus_um
         self.scale_um = prior_um
 
-    def deform(self, geometry: SeriesGeometry, raw: Float[Tensor, " parameter"]) -> SeriesGeometry:
+    def deform(self, imaging: Imaging, raw: Float[Tensor, " parameter"]) -> Imaging:
         """Add the errors to the starting defocus."""
-        return dataclasses.replace(geometry, defocus_um=self.start + raw * self.scale_um)
+        return imaging.with_geometry(defocus_um=self.start + raw * self.scale_um)
 
     def physical(self) -> Float[Tensor, " tilt"]:
         """Deviation from the start in µm."""

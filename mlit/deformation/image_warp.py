@@ -1,6 +1,5 @@
 """Deformation of the image plane, a smooth field for each tilt."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -8,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.deformation.block import Block, per_tilt_columns
+from mlit.deformation.imaging import Imaging
 from mlit.deformation.prior import GaussianPrior, smooth_covariance
-from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.geometry.spline import natural_spline_weights
 
 
@@ -21,8 +20,8 @@ class ImageWarp(Block):
 
     Parameters
     ----------
-    geometry
-        Starting geometry; a starting warp on another grid is resampled on the new nodes.
+    imaging
+        Starting imaging; a starting warp on another grid is resampled on the new nodes.
     grid
         Nodes along x and y. Where a starting warp has more, it keeps them: fewer could not hold it.
     shift_prior_angstrom
@@ -37,14 +36,14 @@ class ImageWarp(Block):
 
     def __init__(
         self,
-        geometry: SeriesGeometry,
+        imaging: Imaging,
         grid: Sequence[int],
         shift_prior_angstrom: float,
         warp_prior_angstrom: float,
         smoothness: float,
     ) -> None:
-        rows, columns = _fine_enough(grid, geometry.image_warp)
-        tilts, nodes = geometry.tilts, rows * columns
+        rows, columns = _fine_enough(grid, imaging.geometry.image_warp)
+        tilts, nodes = imaging.geometry.tilts, rows * columns
         groups = torch.arange(tilts * nodes * 2).reshape(tilts, nodes, 2).transpose(1, 2).reshape(-1, nodes)
         covariance = smooth_covariance((rows, columns), smoothness, shift_prior_angstrom / warp_prior_angstrom)
         super().__init__(
@@ -54,12 +53,12 @@ class ImageWarp(Block):
         )
         self.shape = (tilts, rows, columns, 2)
         self.scale_angstrom = warp_prior_angstrom
-        self.start = resample_grid(geometry.image_warp, self.shape[:3])
+        self.start = resample_grid(imaging.geometry.image_warp, self.shape[:3])
 
-    def deform(self, geometry: SeriesGeometry, raw: Float[Tensor, " parameter"]) -> SeriesGeometry:
+    def deform(self, imaging: Imaging, raw: Float[Tensor, " parameter"]) -> Imaging:
         """Add the field to the starting image warp."""
         nodes = self.start + raw.reshape(self.shape) * self.scale_angstrom
-        return dataclasses.replace(geometry, image_warp=nodes)
+        return imaging.with_geometry(image_warp=nodes)
 
     def physical(self) -> Float[Tensor, "tilt ynode xnode 2"]:
         """Deviation from the starting warp in Å."""

@@ -6,19 +6,19 @@ from typing import Any
 from mlit.deformation.block import Block
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.image_warp import ImageWarp
+from mlit.deformation.imaging import Imaging
 from mlit.deformation.stage_angles import StageAngles
-from mlit.geometry.series_geometry import SeriesGeometry
 
 BLOCKS: dict[str, Callable[..., Block]] = {block.name: block for block in (ImageWarp, StageAngles, Defocus)}
 
 
-def make_blocks(geometry: SeriesGeometry, options: Mapping[str, Mapping[str, Any]]) -> list[Block]:
+def make_blocks(imaging: Imaging, options: Mapping[str, Mapping[str, Any]]) -> list[Block]:
     """Make the enabled blocks for a series.
 
     Parameters
     ----------
-    geometry
-        Starting geometry.
+    imaging
+        Starting imaging.
     options
         For each block its arguments, and ``enabled``.
     """
@@ -26,5 +26,5 @@ def make_blocks(geometry: SeriesGeometry, options: Mapping[str, Mapping[str, Any
     for name, block in BLOCKS.items():
         arguments = dict(options.get(name, {"enabled": False}))
         if arguments.pop("enabled"):
-            made.append(block(geometry, **arguments))
+            made.append(block(imaging, **arguments))
     return made

@@ -8,27 +8,27 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mlit.deformation.block import Block
-from mlit.deformation.local_coordinates import View, local_tangent
+from mlit.deformation.imaging import Imaging
+from mlit.deformation.local_coordinates import ODD, VIEW_COORDINATES, Coordinate, View, aberrations, local_tangent
 from mlit.deformation.poses import Poses
-from mlit.geometry.series_geometry import SeriesGeometry
 
 
 @dataclass(frozen=True)
 class Jacobians:
-    """Derivatives of the local coordinates of every image by the raw parameters that act on it.
+    """Derivatives of the watched local coordinates of every image by the raw parameters that act on it.
 
     Attributes
     ----------
     poses
-        By the six parameters of the particle.
+        By the parameters of the particle.
     hyper
         By the hyperparameters listed in ``columns``.
     columns
         For each tilt, the hyperparameters that act on it.
     """
 
-    poses: Float[Tensor, "particle tilt 6 6"]
-    hyper: Float[Tensor, "particle tilt 6 column"]
+    poses: Float[Tensor, "particle tilt coordinate pose"]
+    hyper: Float[Tensor, "particle tilt coordinate column"]
     columns: Int[Tensor, "tilt column"]
 
 
@@ -37,17 +37,17 @@ class SeriesModel(nn.Module):
 
     Parameters
     ----------
-    geometry
-        Starting geometry.
+    imaging
+        Starting geometry and optics.
     poses
         Poses of the particles.
     blocks
         Blocks of hyperparameters, in the order of their columns.
     """
 
-    def __init__(self, geometry: SeriesGeometry, poses: Poses, blocks: Sequence[Block]) -> None:
+    def __init__(self, imaging: Imaging, poses: Poses, blocks: Sequence[Block]) -> None:
         super().__init__()
-        self.start = geometry
+        self.start = imaging
         self.poses = poses
         self.blocks = nn.ModuleDict({block.name: block for block in blocks})
 
@@ -78,24 +78,39 @@ class SeriesModel(nn.Module):
         active = self.active_blocks
         return list(zip(active, hyper.split([block.raw.numel() for block in active]), strict=True))
 
-    def geometry_at(self, hyper: Float[Tensor, " hyper"]) -> SeriesGeometry:
-        """Geometry for given hyperparameters."""
-        given = {block.name: raw for block, raw in self.split(hyper)}
-        geometry = self.start
-        for block in self.block_list:
-            geometry = block.deform(geometry, given.get(block.name, block.raw.detach()))
-        return geometry
+    @property
+    def coordinates(self) -> list[int]:
+        """Local coordinates that the active parameters can change: those of every image, then some of the tilts."""
+        moved = {index for block in self.active_blocks for group in block.moves for index in group.value}
+        return [*range(VIEW_COORDINATES), *sorted(moved - set(range(VIEW_COORDINATES)))]
 
-    def geometry(self) -> SeriesGeometry:
-        """Present geometry."""
-        return self.geometry_at(self.hyper.detach())
+    @property
+    def changes_ctf(self) -> bool:
+        """Whether the active parameters can change the CTF of an image."""
+        groups = [group.value for block in self.active_blocks for group in block.moves]
+        return any(Coordinate.DEFOCUS.value.start <= group.start < ODD.start for group in groups)
+
+    def imaging_at(self, hyper: Float[Tensor, " hyper"]) -> Imaging:
+        """Geometry and optics for given hyperparameters."""
+        given = {block.name: raw for block, raw in self.split(hyper)}
+        imaging = self.start
+        for block in self.block_list:
+            imaging = block.deform(imaging, given.get(block.name, block.raw.detach()))
+        return imaging
+
+    def imaging(self) -> Imaging:
+        """Present geometry and optics."""
+        return self.imaging_at(self.hyper.detach())
 
     def view_at(self, poses: Float[Tensor, "particle 6"], hyper: Float[Tensor, " hyper"]) -> View:
         """Return the views of all particles for given raw values; differentiable."""
-        geometry = self.geometry_at(hyper)
+        imaging = self.imaging_at(hyper)
+        geometry = imaging.geometry
         position, rotation = self.poses.at(poses)
         projection = geometry.project(position)
-        return View(projection.xy_angstrom, geometry.orient(rotation, position), projection.defocus_um)
+        return View(
+            projection.xy_angstrom, geometry.orient(rotation, position), projection.defocus_um, aberrations(imaging)
+        )
 
     def forward(self) -> View:
         """Return the views of all particles for the present parameters."""
@@ -110,7 +125,7 @@ class SeriesModel(nn.Module):
 
     @torch.no_grad()
     def jacobians(self, chunk: int = 16) -> Jacobians:
-        """Differentiate the local coordinates of all images, by forward-mode automatic differentiation.
+        """Differentiate the watched local coordinates of all images, by forward-mode automatic differentiation.
 
         Every parameter acts on few images: all particles are differentiated at once by their own parameters,
         and all tilts at once by theirs, so the number of sweeps is the number of parameters of one particle
@@ -119,14 +134,15 @@ class SeriesModel(nn.Module):
         poses, hyper = self.poses.raw.detach(), self.hyper.detach()
         view = self.view_at(poses, hyper)
         seeds, columns = self._seeds(hyper)
+        watched = self.coordinates
 
         def sweep(pose_seed: Tensor, hyper_seed: Tensor) -> Tensor:
-            def flat(p: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            def flat(p: Tensor, h: Tensor) -> tuple[Tensor, ...]:
                 v = self.view_at(p, h)
-                return v.xy_angstrom, v.rotation, v.defocus_um
+                return v.xy_angstrom, v.rotation, v.defocus_um, v.aberrations
 
             tangent = torch.func.jvp(flat, (poses, hyper), (pose_seed, hyper_seed))[1]
-            return local_tangent(view, View(*tangent))
+            return local_tangent(view, View(*tangent))[..., watched]
 
         pose_seeds = torch.eye(6, dtype=poses.dtype)[:, None, :].expand(6, len(poses), 6)
         by_pose = torch.vmap(sweep, in_dims=(0, None), chunk_size=chunk)(pose_seeds, torch.zeros_like(hyper))
@@ -144,7 +160,7 @@ class SeriesModel(nn.Module):
         for block in self.active_blocks:
             parts.append(block.columns + offset)
             offset += block.raw.numel()
-        columns = torch.cat(parts, 1) if parts else torch.zeros(self.start.tilts, 0, dtype=torch.long)
+        columns = torch.cat(parts, 1) if parts else torch.zeros(self.start.geometry.tilts, 0, dtype=torch.long)
         seeds = hyper.new_zeros(columns.shape[1], hyper.numel())
         for j in range(columns.shape[1]):
             seeds[j, columns[:, j]] = 1

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mlit.deformation.local_coordinates import local_cotangent
+from mlit.deformation.local_coordinates import VIEW_COORDINATES, local_cotangent
 from mlit.deformation.series_model import Jacobians, SeriesModel
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.normal_equations import assemble, with_prior
@@ -22,6 +22,7 @@ class Tolerance:
     shift_angstrom: float = 0.05
     rotation_rad: float = 5e-4
     defocus_um: float = 2e-3
+    phase_rad: float = 0.01
 
 
 class SeriesObjective:
@@ -126,15 +127,24 @@ class SeriesObjective:
         step = step + torch.einsum("ptic,tc->pti", self._jacobians.hyper, shared[self._jacobians.columns])
         rms = step[self.images.valid].square().mean(0).sqrt()
         limits = self.tolerance
-        shift = torch.hypot(rms[0], rms[1]) / limits.shift_angstrom
-        return float(max(shift, rms[2:5].norm() / limits.rotation_rad, rms[5] / limits.defocus_um))
+        shift = torch.hypot(rms[0], rms[1])
+        sizes = [rms[2:5].norm() / limits.rotation_rad, rms[5] / limits.defocus_um]
+        if self.images.watched is not None:
+            phase, stretch = self.images.watched.sizes(rms[VIEW_COORDINATES:])
+            sizes.append(phase / limits.phase_rad)
+            shift = torch.maximum(shift, stretch * self.images.half_width_angstrom)
+        return float(max(shift / limits.shift_angstrom, *sizes))
 
     def loss(self) -> Float[Tensor, ""]:
         """Negative log-posterior for first-order optimisers; gradients flow through the geometry."""
         statistics, value = self._pass()
         view = self.model()
         with torch.no_grad():
-            pull = local_cotangent(view, statistics.gradient(self.amplitude))
+            gradient = statistics.gradient(self.amplitude)
+            full = gradient.new_zeros(*gradient.shape[:2], VIEW_COORDINATES + view.aberrations.shape[1])
+            full[..., self.model.coordinates] = gradient
+            pull = local_cotangent(view, full)
         surrogate = (view.xy_angstrom * pull.xy_angstrom).sum() + (view.rotation * pull.rotation).sum()
         surrogate = surrogate + (view.defocus_um * pull.defocus_um).sum() - self.model.penalty()
+        surrogate = surrogate + (view.aberrations * pull.aberrations).sum()
         return -(value + surrogate - surrogate.detach())

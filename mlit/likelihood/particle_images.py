@@ -9,13 +9,61 @@ so the large box is needed once and every evaluation works in the tight box. C i
 quadrature (CTF with its phase advanced by 90 degrees), from which C follows at any other defocus.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
+from mlit.deformation.local_coordinates import EVEN, ODD, VIEW_COORDINATES
 from mlit.fourier.pixels import FourierPixels
+from mlit.optics.ctf import Optics
+from mlit.optics.zernike import ODD_INDICES, zernike
+
+
+@dataclass(frozen=True)
+class WatchedAberrations:
+    """Aberrations that may change after the images were cut, and what they do to the phases of the pixels.
+
+    Attributes
+    ----------
+    coordinates
+        Their places in the vector of local coordinates, ascending.
+    start
+        Even and odd aberrations for which the images were cut.
+    even, odd
+        Functions of frequency that the watched even and odd aberrations multiply.
+    """
+
+    coordinates: tuple[int, ...]
+    start: Float[Tensor, "tilt aberration"]
+    even: Float[Tensor, "pixel even"]
+    odd: Float[Tensor, "pixel odd"]
+
+    @classmethod
+    def of(cls, optics: Optics, coordinates: Sequence[int], pixels: FourierPixels) -> "WatchedAberrations":
+        """Watch those of some local coordinates that are aberrations."""
+        watched = tuple(i for i in coordinates if i >= VIEW_COORDINATES)
+        even = optics.even_functions(pixels.frequency)[[i - EVEN.start for i in watched if i in EVEN]]
+        odd = zernike(ODD_INDICES, pixels.frequency)[[i - ODD.start for i in watched if i in ODD]]
+        start = optics.even_coefficients()
+        start = torch.cat([start, optics.zernike_odd_rad.expand(len(start), -1)], -1)
+        return cls(watched, start.detach(), even.T.float(), odd.T.float())
+
+    def phase_changes(
+        self, aberrations: Float[Tensor, "tilt aberration"]
+    ) -> tuple[Float[Tensor, "tilt pixel"], Float[Tensor, "tilt pixel"]]:
+        """Change of the even and the odd phase of every pixel since the images were cut."""
+        change = (aberrations[:, : self.start.shape[1]] - self.start).float()
+        even, odd = (change[:, [i - VIEW_COORDINATES for i in self.coordinates if i in group]] for group in (EVEN, ODD))
+        return even @ self.even.T, odd @ self.odd.T
+
+    def sizes(self, change: Float[Tensor, " watched"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Bound on what a change of the watched aberrations does: phase (rms over pixels) and magnification."""
+        rms = torch.cat([self.even, self.odd], 1).double().square().mean(0).sqrt()
+        phase = (rms * change[: len(rms)]).norm()
+        return phase, change[len(rms) :].norm()
 
 
 @dataclass(frozen=True)
@@ -30,7 +78,7 @@ class ParticleImages:
         C, in units such that ``sum(Re(conj(P) C)) * 2`` over ``pixels`` is the cross term of the
         log-likelihood.
     quadrature
-        The same with -cos instead of -sin of the aberration phase; of zero tilts where defocus is not
+        The same with -cos instead of -sin of the aberration phase; of zero tilts where the CTF is not
         refined.
     power, power_cos, power_sin
         crop(E), crop(E cos 2 gamma) and crop(E sin 2 gamma) at the mean defocus of each tilt, where E is the
@@ -43,6 +91,8 @@ class ParticleImages:
         Defocus at which the three power arrays hold.
     valid
         False where a particle is not seen in a tilt.
+    watched
+        Aberrations that may change; None where they are held.
     """
 
     pixels: FourierPixels
@@ -56,21 +106,33 @@ class ParticleImages:
     defocus_um: Float[Tensor, "particle tilt"]
     tilt_defocus_um: Float[Tensor, " tilt"]
     valid: Bool[Tensor, "particle tilt"]
+    watched: WatchedAberrations | None = None
 
     def power_waves(
-        self, defocus_um: Float[Tensor, "particle tilt"], particle: Int[Tensor, " image"], tilt: Int[Tensor, " image"]
+        self,
+        defocus_um: Float[Tensor, "particle tilt"],
+        particle: Int[Tensor, " image"],
+        tilt: Int[Tensor, " image"],
+        even_change: Float[Tensor, "tilt pixel"] | None = None,
     ) -> tuple[Float[Tensor, "image pixel"], Float[Tensor, "image pixel"]]:
         """``crop(E cos 2 gamma)`` and ``crop(E sin 2 gamma)`` of some images at their own defocus.
 
-        W is ``(power - cosine) / 2``, and its derivative by defocus ``slope * sine``.
+        W is ``(power - cosine) / 2``, and its derivative by defocus ``slope * sine``. ``even_change`` is what other
+        aberrations have added to gamma.
         """
         offset = (defocus_um[particle, tilt] - self.tilt_defocus_um[tilt]).float()
-        twice = 2 * offset[:, None] * self.slope
+        gamma = offset[:, None] * self.slope
+        twice = 2 * (gamma if even_change is None else gamma + even_change[tilt])
         cos, sin = torch.cos(twice), torch.sin(twice)
         even = self.power_cos[tilt] * cos - self.power_sin[tilt] * sin
         return even, self.power_cos[tilt] * sin + self.power_sin[tilt] * cos
 
     @property
+    def half_width_angstrom(self) -> float:
+        """Half the side of the box."""
+        return self.pixels.box * self.pixels.pixel_size_angstrom / 2
+
+    @property
     def has_quadrature(self) -> bool:
-        """Whether the images can follow a change of defocus."""
+        """Whether the images can follow a change of their CTF."""
         return self.quadrature.shape[1] > 0

@@ -1,13 +1,14 @@
 """Particle images times CTF, made in a box large enough for what defocus delocalises."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from mlit.fourier.pixels import FourierPixels
-from mlit.likelihood.particle_images import ParticleImages
+from mlit.likelihood.particle_images import ParticleImages, WatchedAberrations
 from mlit.likelihood.patches import cut_patches
 from mlit.likelihood.tilt_images import TiltImages, WeightedImages, even_fast_size, weigh
 from mlit.optics.ctf import Optics
@@ -61,6 +62,7 @@ def premultiply(
     resolution_angstrom: float,
     quadrature: bool,
     weighted: WeightedImages | None = None,
+    coordinates: Sequence[int] = (),
 ) -> ParticleImages:
     """Cut out all particles of a series, multiply them by their CTF and keep the pixels that matter.
 
@@ -79,9 +81,11 @@ def premultiply(
     resolution_angstrom
         Finest detail to keep.
     quadrature
-        Whether to make the quadrature images that a refinement of defocus needs.
+        Whether to make the quadrature images that a refinement of the CTF needs.
     weighted
         ``weigh(images, resolution_angstrom)`` where several calls share it.
+    coordinates
+        Local coordinates that may change afterwards; those of each image itself always may.
     """
     weighted = weighted or weigh(images, resolution_angstrom)
     pixel = weighted.pixel_size_angstrom
@@ -107,7 +111,21 @@ def premultiply(
     mean = (defocus_um * valid).sum(0) / valid.sum(0).clamp(min=1)
     power, power_cos, power_sin = _power(images, optics, mean, boxes, kept)
     slope = optics.defocus_slope(kept.frequency).float()
-    return ParticleImages(kept, data, second, power, power_cos, power_sin, slope, xy_angstrom, defocus_um, mean, valid)
+    watched = WatchedAberrations.of(optics, coordinates, kept)
+    return ParticleImages(
+        kept,
+        data,
+        second,
+        power,
+        power_cos,
+        power_sin,
+        slope,
+        xy_angstrom,
+        defocus_um,
+        mean,
+        valid,
+        watched if watched.coordinates else None,
+    )
 
 
 class _Cutter:
@@ -120,6 +138,7 @@ class _Cutter:
         self.slope = optics.defocus_slope(self.frequency)
         self.slope_float = self.slope.float()
         self.centring = centring_signs(kept)
+        self.odd = _odd_phasor(optics, self.frequency)
 
     def cut(self, tilt: int, xy_angstrom: Tensor, defocus_um: Tensor, quadrature: bool) -> tuple[Tensor, Tensor | None]:
         """Premultiplied images ``"patch pixel"`` and, if asked for, their quadrature."""
@@ -131,6 +150,8 @@ class _Cutter:
         along_x = _phasor(rest[:, 0, None] * self.frequency[0, :, 0])
         along_y = _phasor(rest[:, 1, None] * self.frequency[:, 0, 1])
         spectra = torch.fft.rfft2(patches) * along_y[:, :, None] * along_x[:, None, :]
+        if self.odd is not None:
+            spectra = spectra * self.odd
         middle = defocus_um.mean()
         common = (self.static[tilt] + middle * self.slope).remainder(2 * torch.pi).float()
         gamma = common + (defocus_um - middle).float()[:, None, None] * self.slope_float
@@ -143,6 +164,13 @@ class _Cutter:
         real = torch.fft.irfft2(spectra, s=(large, large))[:, low : low + tight, low : low + tight]
         values = torch.fft.rfft2(real).flatten(1)[:, self.kept.index]
         return values * (self.centring * self.weighted.pixel_size_angstrom**2)
+
+
+def _odd_phasor(optics: Optics, frequency: Float[Tensor, "ky kx 2"]) -> Complex[Tensor, "ky kx"] | None:
+    """Phase factor that takes the odd aberrations away, or None where there are none."""
+    if not optics.zernike_odd_rad.any():
+        return None
+    return _phasor((optics.odd_phase(frequency) / (2 * torch.pi)).remainder(1).float())
 
 
 def _phasor(turns: Tensor) -> Tensor:

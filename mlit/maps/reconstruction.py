@@ -52,7 +52,7 @@ def insert_particles(
             insert(
                 sums,
                 target,
-                view.rotation[particle, tilt],
+                view.frames(particle, tilt),
                 images.data[particle, tilt] * scale,
                 power * scale.square(),
                 images.pixels,

@@ -8,19 +8,27 @@ defocus positive for underfocus, so that the CTF is positive at low frequency fo
 than their surroundings. Only the first term knows the defocus of the single particle:
 ``γ = static_phase(tilt, k) + defocus_um · defocus_slope(k)``. Phases are made in float64, since they reach
 hundreds of radians.
+
+Further terms of γ are even Zernike polynomials. Odd ones are a phase of their own that the microscope adds to the
+image: ``exp(i odd_phase)`` times the image takes it away.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mlit.optics.wavelength import electron_wavelength_angstrom
+from mlit.optics.zernike import EVEN_INDICES, ODD_INDICES, zernike
 
 ANGSTROM_PER_MICROMETRE = 1e4
 ANGSTROM_PER_MILLIMETRE = 1e7
+
+
+def _no_aberration(terms: int) -> Tensor:
+    return torch.zeros(terms, dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +47,18 @@ class Optics:
         Direction of the largest underfocus, from x towards y.
     phase_shift_rad
         Phase shift of a phase plate.
+    zernike_even_rad, zernike_odd_rad
+        Coefficients of the Zernike polynomials of orders 2 and 4, and 1, 3 and 5; see :mod:`mlit.optics.zernike`.
     """
 
     voltage_kv: float
-    cs_mm: float
+    cs_mm: float | Float[Tensor, ""]
     amplitude_contrast: float
     astigmatism_um: Float[Tensor, "tilt"]
     astigmatism_angle_rad: Float[Tensor, "tilt"]
     phase_shift_rad: Float[Tensor, "tilt"]
+    zernike_even_rad: Float[Tensor, "even_zernike"] = field(default_factory=lambda: _no_aberration(len(EVEN_INDICES)))
+    zernike_odd_rad: Float[Tensor, "odd_zernike"] = field(default_factory=lambda: _no_aberration(len(ODD_INDICES)))
 
     @property
     def wavelength_angstrom(self) -> float:
@@ -64,8 +76,8 @@ class Optics:
         squared = frequency_xy.double().square().sum(-1)
         return -math.pi * self.wavelength_angstrom * ANGSTROM_PER_MICROMETRE * squared
 
-    def static_phase(self, frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "tilt *grid"]:
-        """γ at zero defocus: astigmatism, spherical aberration, phase shift and amplitude contrast.
+    def even_functions(self, frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "even *grid"]:
+        """Return the derivatives of γ by :meth:`even_coefficients`, which γ is linear in.
 
         Astigmatism is written with ``k² cos 2θ = kx² - ky²`` and ``k² sin 2θ = 2 kx ky``; nothing is
         singular at zero frequency or zero astigmatism.
@@ -77,15 +89,44 @@ class Optics:
         """
         kx, ky = frequency_xy.double().unbind(-1)
         wavelength = self.wavelength_angstrom
-        per_tilt = (-1,) + (1,) * kx.ndim
-        double_angle = (2 * self.astigmatism_angle_rad).reshape(per_tilt)
-        direction = torch.cos(double_angle) * (kx**2 - ky**2) + torch.sin(double_angle) * (2 * kx * ky)
         slope = -math.pi * wavelength * ANGSTROM_PER_MICROMETRE / 2
-        astigmatism = slope * self.astigmatism_um.reshape(per_tilt) * direction
-        cs = math.pi / 2 * self.cs_mm * ANGSTROM_PER_MILLIMETRE * wavelength**3
-        spherical = cs * (kx**2 + ky**2) ** 2
-        constant = self.phase_shift_rad + math.asin(self.amplitude_contrast)
-        return astigmatism + spherical - constant.reshape(per_tilt)
+        cs = math.pi / 2 * ANGSTROM_PER_MILLIMETRE * wavelength**3
+        common = [slope * (kx**2 - ky**2), slope * 2 * kx * ky, -torch.ones_like(kx), cs * (kx**2 + ky**2) ** 2]
+        return torch.cat([torch.stack(common), zernike(EVEN_INDICES, frequency_xy)])
+
+    def even_coefficients(self) -> Float[Tensor, "tilt even"]:
+        """Everything in γ but defocus and amplitude contrast; differentiable.
+
+        Astigmatism as a vector (δ cos 2θ, δ sin 2θ) in µm, phase shift in radians, Cs in mm, even Zernike
+        coefficients in radians.
+        """
+        angle = 2 * self.astigmatism_angle_rad
+        vector = [self.astigmatism_um * torch.cos(angle), self.astigmatism_um * torch.sin(angle)]
+        tilts = len(self.astigmatism_um)
+        cs = torch.as_tensor(self.cs_mm, dtype=angle.dtype, device=angle.device).expand(tilts)
+        common = torch.stack([*vector, self.phase_shift_rad, cs], -1)
+        return torch.cat([common, self.zernike_even_rad.expand(tilts, -1)], -1)
+
+    def static_phase(self, frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "tilt *grid"]:
+        """γ at zero defocus: astigmatism, spherical aberration, phase shift, Zernike terms, amplitude contrast.
+
+        Parameters
+        ----------
+        frequency_xy
+            (kx, ky) in 1/Å.
+        """
+        phase = torch.tensordot(self.even_coefficients(), self.even_functions(frequency_xy), dims=1)
+        return phase - math.asin(self.amplitude_contrast)
+
+    def odd_phase(self, frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "*grid"]:
+        """Phase that corrects images for beam tilt, trefoil and the like, in radians.
+
+        Parameters
+        ----------
+        frequency_xy
+            (kx, ky) in 1/Å.
+        """
+        return torch.tensordot(self.zernike_odd_rad, zernike(ODD_INDICES, frequency_xy), dims=1)
 
 
 def phase_aberration(

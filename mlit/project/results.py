@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from mlit.deformation.imaging import Imaging
 from mlit.deformation.series_model import SeriesModel
 from mlit.geometry.rotations import euler_from_matrix, matrix_from_euler
-from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.io.atomic import atomic_write
 from mlit.io.fsc_star import write_fsc_star
 from mlit.io.mrc import write_mrc
@@ -22,14 +22,16 @@ from mlit.maps.fsc import wiener_weights
 from mlit.maps.references import HalfMaps
 from mlit.project.project import Project, SeriesInput
 from mlit.project.xml_geometry import xml_with_geometry
+from mlit.project.xml_optics import xml_with_optics
 
 
-def write_series(folder: Path, series: SeriesInput, geometry: SeriesGeometry) -> None:
+def write_series(folder: Path, series: SeriesInput, imaging: Imaging) -> None:
     """Write the refined XML of a series; what mlit does not own stays as it was.
 
     Sizes that older files lack are added: every reader of refined grids needs them.
     """
-    xml = xml_with_geometry(series.xml, geometry)
+    geometry = imaging.geometry
+    xml = xml_with_optics(xml_with_geometry(series.xml, geometry), imaging.optics, series.optics)
     sizes = {
         "VolumeDimensionsAngstrom": (series.xml.volume_size_angstrom, geometry.volume_size_angstrom),
         "ImageDimensionsAngstrom": (series.xml.image_size_angstrom, geometry.image_size_angstrom),

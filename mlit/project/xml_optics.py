@@ -39,8 +39,8 @@ def optics_from_xml(xml: TiltSeriesXml, settings: WarpSettings) -> Optics:
     )
 
 
-def xml_with_optics(xml: TiltSeriesXml, optics: Optics, settings: WarpSettings) -> TiltSeriesXml:
-    """Return a copy of the file that describes `optics`; what is as it was keeps its text.
+def xml_with_optics(xml: TiltSeriesXml, optics: Optics, before: Optics) -> TiltSeriesXml:
+    """Return a copy of the file that describes `optics`; what is as it was `before` keeps its text.
 
     Voltage and amplitude contrast are never changed.
 
@@ -49,7 +49,6 @@ def xml_with_optics(xml: TiltSeriesXml, optics: Optics, settings: WarpSettings) 
     ValueError
         If a value is not finite.
     """
-    before = optics_from_xml(xml, settings)
     grids = {
         "GridCTFDefocusDelta": (optics.astigmatism_um, before.astigmatism_um, 1.0),
         "GridCTFDefocusAngle": (optics.astigmatism_angle_rad, before.astigmatism_angle_rad, 180 / math.pi),
@@ -61,4 +60,5 @@ def xml_with_optics(xml: TiltSeriesXml, optics: Optics, settings: WarpSettings) 
         if not torch.equal(new.detach().cpu(), old)
     }
     result = xml.with_grids(changed)
-    return result.with_ctf({"Cs": optics.cs_mm}) if optics.cs_mm != before.cs_mm else result
+    cs_mm = float(optics.cs_mm)
+    return result.with_ctf({"Cs": cs_mm}) if cs_mm != float(before.cs_mm) else result

@@ -22,7 +22,7 @@ def delocalisation_angstrom(optics: Optics, defocus_um: float, pixel_size_angstr
     """Return how far the CTF moves signal at the band's corner: |dγ/dk| / 2π = λ k |Δf − C_s λ² k²|."""
     wavelength = float(electron_wavelength_angstrom(optics.voltage_kv))
     frequency = math.sqrt(0.5) / pixel_size_angstrom
-    spherical = optics.cs_mm * 1e7 * wavelength**2 * frequency**2
+    spherical = float(optics.cs_mm) * 1e7 * wavelength**2 * frequency**2
     return wavelength * frequency * max(abs(defocus_um) * 1e4, spherical)
 
 

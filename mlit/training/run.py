@@ -220,7 +220,7 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
     used = [series for series in project.series if series.name not in left_out]
     models = {series.name: module.model(series.name) for series in used}
     for series in used:
-        write_series(output / "warp_tiltseries", series, models[series.name].geometry())
+        write_series(output / "warp_tiltseries", series, models[series.name].imaging())
     folder = output / cfg.species.name
     write_particles(folder / "particles.star", refined_particles(project, models))
     write_maps(folder, module.halves)

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mlit.deformation.imaging import Imaging
 from mlit.deformation.poses import Poses
 from mlit.deformation.registry import make_blocks
 from mlit.deformation.series_model import SeriesModel
@@ -123,9 +124,8 @@ def make_model(series: SeriesInput, particles: ParticleTable, options: Mapping[s
         time = normalised_dose(series.geometry.dose)
         position = evaluate_trajectory(position, time)
         rotation = matrix_from_euler(evaluate_trajectory(euler, time))
-    return SeriesModel(
-        series.geometry, Poses(position, rotation, **options["poses"]), make_blocks(series.geometry, options)
-    )
+    imaging = Imaging(series.geometry, series.optics)
+    return SeriesModel(imaging, Poses(position, rotation, **options["poses"]), make_blocks(imaging, options))
 
 
 def make_context(
@@ -134,7 +134,6 @@ def make_context(
     """Constants of a series."""
     rows = series.particle_index
     return SeriesContext(
-        optics=series.optics,
         use_tilt=series.use_tilt,
         amplitude_prior=expected_amplitude(series),
         group=group[rows],

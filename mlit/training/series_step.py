@@ -14,7 +14,6 @@ from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.premultiply import premultiply
 from mlit.likelihood.tilt_images import TiltImages, weigh
 from mlit.maps.reconstruction import insert_particles
-from mlit.optics.ctf import Optics
 from mlit.optim.levenberg_marquardt import Outcome
 from mlit.optim.solvers import Solver
 
@@ -27,8 +26,6 @@ class SeriesContext:
 
     Attributes
     ----------
-    optics
-        Optics of the series.
     use_tilt
         Tilts that take part.
     amplitude_prior
@@ -41,7 +38,6 @@ class SeriesContext:
         Particles nearer to the edge of an image than this are not used there.
     """
 
-    optics: Optics
     use_tilt: Bool[Tensor, " tilt"]
     amplitude_prior: Float[Tensor, " tilt"]
     group: Int[Tensor, " particle"]
@@ -71,16 +67,17 @@ def fit(
     How it went, and the amplitude of the references in each tilt.
     """
     with torch.no_grad():
-        view = model()
+        view, imaging = model(), model.imaging()
     particle_images = premultiply(
         images,
-        context.optics,
+        imaging.optics,
         view.xy_angstrom,
         view.defocus_um,
-        context.visible(view, model.start.image_size_angstrom),
+        context.visible(view, imaging.geometry.image_size_angstrom),
         tight_angstrom,
         resolution_angstrom,
-        quadrature=any(block.name == "defocus" for block in model.active_blocks),
+        quadrature=model.changes_ctf,
+        coordinates=model.coordinates,
     )
     objective = SeriesObjective(model, particle_images, table, context.group, context.amplitude_prior)
     outcome = solver.solve(objective)
@@ -107,17 +104,17 @@ def add_to_maps(
 ) -> None:
     """Add all particles of a series to the sums, a few at a time."""
     with torch.no_grad():
-        view = model()
-    visible = context.visible(view, model.start.image_size_angstrom)
+        view, imaging = model(), model.imaging()
+    visible = context.visible(view, imaging.geometry.image_size_angstrom)
     tilts = visible.shape[1]
     pixels = (box_angstrom / sums.resolution_angstrom) ** 2 * torch.pi / 2
     step = max(1, int(BYTES_PER_INSERTION / (8 * pixels * tilts)))
     weighted = weigh(images, sums.resolution_angstrom)
     for part in torch.arange(len(visible)).split(step):
-        some = View(view.xy_angstrom[part], view.rotation[part], view.defocus_um[part])
+        some = view.of(part)
         particle_images = premultiply(
             images,
-            context.optics,
+            imaging.optics,
             some.xy_angstrom,
             some.defocus_um,
             visible[part],

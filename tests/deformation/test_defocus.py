@@ -3,12 +3,13 @@
 import torch
 
 from mlit.deformation.defocus import Defocus
+from tests.brute_force import imaging_of
 
 
 def test_errors_are_added_to_the_start_in_micrometres(geometry, particles):
-    block = Defocus(geometry, 0.05)
+    block = Defocus(imaging_of(geometry), 0.05)
     raw = torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=torch.float64)
-    moved = block.deform(geometry, raw).project(particles[0])
+    moved = block.deform(imaging_of(geometry), raw).geometry.project(particles[0])
     before = geometry.project(particles[0])
     assert torch.allclose(moved.defocus_um - before.defocus_um, (0.05 * raw).expand(5, -1))
     assert torch.equal(moved.xy_angstrom, before.xy_angstrom)
@@ -19,8 +20,8 @@ def test_errors_are_added_to_the_start_in_micrometres(geometry, particles):
 
 def test_the_prior_is_anchored_to_the_start(geometry):
     """Deforming twice does not add up: the error is always counted from the start."""
-    block = Defocus(geometry, 0.05)
+    block = Defocus(imaging_of(geometry), 0.05)
     raw = torch.ones(4, dtype=torch.float64)
-    once = block.deform(geometry, raw)
-    assert torch.equal(block.deform(once, raw).defocus_um, once.defocus_um)
+    once = block.deform(imaging_of(geometry), raw)
+    assert torch.equal(block.deform(once, raw).geometry.defocus_um, once.geometry.defocus_um)
     assert float(block.prior.penalty(raw)) == 2.0

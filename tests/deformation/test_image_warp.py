@@ -7,6 +7,7 @@ import torch
 
 from mlit.deformation.image_warp import ImageWarp, resample_grid
 from mlit.geometry.tilt_grid import evaluate_tilt_grid
+from tests.brute_force import imaging_of
 
 
 def random(*shape, seed=0):
@@ -14,7 +15,7 @@ def random(*shape, seed=0):
 
 
 def block_on(geometry, grid=(2, 3)):
-    return ImageWarp(geometry, grid, shift_prior_angstrom=8.0, warp_prior_angstrom=3.0, smoothness=0.5)
+    return ImageWarp(imaging_of(geometry), grid, shift_prior_angstrom=8.0, warp_prior_angstrom=3.0, smoothness=0.5)
 
 
 @pytest.mark.parametrize(("old", "new"), [((4, 3, 2), (4, 5, 3)), ((4, 4, 1), (4, 7, 2)), ((4, 1, 1), (4, 4, 6))])
@@ -40,7 +41,10 @@ def test_the_start_is_the_geometry_that_was_given(geometry, particles, time_node
     """Also where the file has fewer nodes than tilts."""
     start = dataclasses.replace(geometry, image_warp=random(time_nodes, 3, 2, 2) * 5)
     block = block_on(start)
-    before, after = start.project(particles[0]), block.deform(start, block.raw).project(particles[0])
+    before, after = (
+        start.project(particles[0]),
+        block.deform(imaging_of(start), block.raw).geometry.project(particles[0]),
+    )
     assert torch.allclose(after.xy_angstrom, before.xy_angstrom, atol=1e-9)
 
 
@@ -50,7 +54,7 @@ def test_a_start_with_more_nodes_keeps_them(geometry, particles):
     block = block_on(start, (4, 8))
     assert block.physical().shape == (4, 8, 6, 2)
     same = block_on(start, (4, 4))
-    before, after = start.project(particles[0]), same.deform(start, same.raw).project(particles[0])
+    before, after = start.project(particles[0]), same.deform(imaging_of(start), same.raw).geometry.project(particles[0])
     assert torch.allclose(after.xy_angstrom, before.xy_angstrom, atol=1e-9)
     nothing = dataclasses.replace(geometry, image_warp=torch.zeros(4, 5, 6, 2, dtype=torch.float64))
     assert block_on(nothing, (2, 3)).physical().shape == (4, 3, 2, 2)
@@ -60,7 +64,7 @@ def test_raw_values_are_node_shifts_in_units_of_the_prior(geometry):
     block = block_on(geometry)
     with torch.no_grad():
         block.raw.copy_(random(4 * 3 * 2 * 2, seed=3))
-    warped = block.deform(geometry, block.raw).image_warp
+    warped = block.deform(imaging_of(geometry), block.raw).geometry.image_warp
     assert torch.allclose(warped - geometry.image_warp, block.physical())
     assert torch.allclose(block.physical(), 3.0 * block.raw.reshape(4, 3, 2, 2))
 

@@ -1,6 +1,7 @@
 """Blocks by name."""
 
 from mlit.deformation.registry import BLOCKS, make_blocks
+from tests.brute_force import imaging_of
 
 
 def test_enabled_blocks_are_made_in_a_fixed_order(geometry):
@@ -15,8 +16,8 @@ def test_enabled_blocks_are_made_in_a_fixed_order(geometry):
             "smoothness": 0.5,
         },
     }
-    assert [block.name for block in make_blocks(geometry, options)] == ["image_warp", "defocus"]
-    assert make_blocks(geometry, {}) == []
+    assert [block.name for block in make_blocks(imaging_of(geometry), options)] == ["image_warp", "defocus"]
+    assert make_blocks(imaging_of(geometry), {}) == []
     assert options["defocus"]["enabled"] is True
 
 

@@ -9,15 +9,16 @@ from mlit.deformation.local_coordinates import View, local_tangent
 from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.deformation.stage_angles import StageAngles
+from tests.brute_force import imaging_of
 
 
 def make(geometry, particles, names=("image_warp", "stage_angles", "defocus")):
     blocks = {
-        "image_warp": lambda: ImageWarp(geometry, (2, 3), 8.0, 3.0, 0.5),
-        "stage_angles": lambda: StageAngles(geometry, 0.5),
-        "defocus": lambda: Defocus(geometry, 0.05),
+        "image_warp": lambda: ImageWarp(imaging_of(geometry), (2, 3), 8.0, 3.0, 0.5),
+        "stage_angles": lambda: StageAngles(imaging_of(geometry), 0.5),
+        "defocus": lambda: Defocus(imaging_of(geometry), 0.05),
     }
-    model = SeriesModel(geometry, Poses(*particles, 5.0, 2.0), [blocks[name]() for name in names])
+    model = SeriesModel(imaging_of(geometry), Poses(*particles, 5.0, 2.0), [blocks[name]() for name in names])
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -31,7 +32,7 @@ def finite_difference(model, poses, hyper, step=1e-5):
         at = [model.view_at(model.poses.raw + t * poses, model.hyper + t * hyper) for t in (-step, step)]
         middle = model()
         change = View(*[(getattr(at[1], f) - getattr(at[0], f)) / (2 * step) for f in vars(middle)])
-        return local_tangent(middle, change)
+        return local_tangent(middle, change)[..., model.coordinates]
 
 
 def test_jacobians_by_poses_match_finite_differences(geometry, particles):
@@ -96,7 +97,7 @@ def test_zero_is_the_starting_geometry(geometry, particles):
 def test_present_geometry_gives_the_present_views(geometry, particles):
     model = make(geometry, particles)
     position, rotation = model.poses.at(model.poses.raw)
-    now, view = model.geometry(), model()
+    now, view = model.imaging().geometry, model()
     assert not now.image_warp.requires_grad
     assert torch.allclose(now.project(position).xy_angstrom, view.xy_angstrom)
     assert torch.allclose(now.orient(rotation, position), view.rotation)
@@ -134,6 +135,6 @@ def test_gradients_flow_through_the_geometry(geometry, particles):
 
     def outputs(p, h):
         view = model.view_at(p, h)
-        return view.xy_angstrom, view.rotation, view.defocus_um
+        return view.xy_angstrom, view.rotation, view.defocus_um, view.aberrations
 
     assert torch.autograd.gradcheck(outputs, (poses, hyper), fast_mode=True)

@@ -55,9 +55,9 @@ def posterior(project, output) -> Uncertainty:
         model.activate(["poses", "image_warp", "stage_angles", "defocus"])
         with torch.no_grad():
             view = model()
-        visible = context.visible(view, model.start.image_size_angstrom)
+        visible = context.visible(view, model.start.geometry.image_size_angstrom)
         box = len(own) * pixel
-        cut = premultiply(images, context.optics, view.xy_angstrom, view.defocus_um, visible, box, 16.5, True)
+        cut = premultiply(images, model.start.optics, view.xy_angstrom, view.defocus_um, visible, box, 16.5, True)
         reference = torch.zeros(len(visible), dtype=torch.long)
         objective = SeriesObjective(model, cut, table, reference, context.amplitude_prior)
         objective.evaluate()

@@ -7,6 +7,7 @@ import torch
 
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.image_warp import ImageWarp
+from mlit.deformation.imaging import Imaging
 from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.deformation.stage_angles import StageAngles
@@ -14,9 +15,8 @@ from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.objective import SeriesObjective, Tolerance
 from mlit.likelihood.premultiply import premultiply
 from mlit.likelihood.tilt_images import TiltImages
-from mlit.optics.ctf import Optics
 from mlit.optim.levenberg_marquardt import Settings, maximise
-from tests.brute_force import Blobs, flat_geometry, image_of, rotations
+from tests.brute_force import Blobs, flat_geometry, image_of, plain_optics, rotations
 
 SIDE, PIXEL, TILTS = 480.0, 4.0, 3
 
@@ -28,7 +28,8 @@ def make_objective(error=0.0, amplitude_prior=None, seed=0):
     blobs.weight *= 500
     place = torch.tensor([[150.0, 150, 50], [330, 160, 70], [160, 320, 65], [320, 330, 40]]).double()
     rotation = rotations(4, seed=3)
-    optics = Optics(300.0, 2.7, 0.07, *(torch.zeros(TILTS, dtype=torch.float64) for _ in range(3)))
+    optics = plain_optics(TILTS)
+    imaging = Imaging(geometry, optics)
     projection, turned = geometry.project(place), geometry.orient(rotation, place)
     images = []
     for tilt in range(TILTS):
@@ -40,9 +41,9 @@ def make_objective(error=0.0, amplitude_prior=None, seed=0):
     noise = torch.randn(TILTS, 120, 120, generator=torch.Generator().manual_seed(seed))
     tilts = TiltImages(torch.stack(images).float() + noise, PIXEL, torch.ones(TILTS, 48), torch.zeros(TILTS))
     model = SeriesModel(
-        geometry,
+        imaging,
         Poses(place, rotation, 3.0, 3.0),
-        [ImageWarp(geometry, (2, 2), 5.0, 2.0, 0.5), StageAngles(geometry, 0.5), Defocus(geometry, 0.1)],
+        [ImageWarp(imaging, (2, 2), 5.0, 2.0, 0.5), StageAngles(imaging, 0.5), Defocus(imaging, 0.1)],
     )
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():

@@ -11,7 +11,7 @@ from mlit.likelihood.premultiply import boxes_for, centring_signs, plane_frequen
 from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optics.ctf import Optics
-from tests.brute_force import Blobs, image_of, rotations
+from tests.brute_force import Blobs, image_of, no_aberrations, rotations
 
 PIXEL = 4.0
 
@@ -206,7 +206,9 @@ class Simulated:
 
     def view(self, shift, turn, defocus):
         rotation = matrix_from_rotvec(turn) @ self.rotation
-        return View((self.xy + shift)[None, None], rotation[None, None], vector(self.defocus + defocus)[None])
+        return View(
+            (self.xy + shift)[None, None], rotation[None, None], vector(self.defocus + defocus)[None], no_aberrations(1)
+        )
 
     def expected(self, shift, turn, defocus):
         view = self.view(shift, turn, defocus)

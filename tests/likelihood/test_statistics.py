@@ -11,7 +11,7 @@ from mlit.fourier.slices import ReferenceTable
 from mlit.geometry.rotations import matrix_from_rotvec
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.statistics import local_statistics
-from tests.brute_force import Blobs, rotations
+from tests.brute_force import Blobs, no_aberrations, rotations
 
 BOX, PIXEL = 16, 4.0
 PARTICLES, TILTS = 3, 2
@@ -36,7 +36,9 @@ class Explicit:
         self.middle = torch.full((TILTS,), 2.0, dtype=torch.float64)
         self.image = 30 * random(PARTICLES, TILTS, self.pixels.count, seed=7, dtype=torch.complex128)
         rotation = rotations(PARTICLES * TILTS).reshape(PARTICLES, TILTS, 3, 3)
-        self.view = View(self.xy + random(PARTICLES, TILTS, 2, seed=8), rotation, self.defocus + 0.02)
+        self.view = View(
+            self.xy + random(PARTICLES, TILTS, 2, seed=8), rotation, self.defocus + 0.02, no_aberrations(TILTS)
+        )
 
     def phase_at(self, tilt, defocus):
         return self.gamma[tilt] + (defocus - self.middle[tilt]) * self.slope
@@ -170,6 +172,7 @@ def test_slopes_match_finite_differences_of_the_statistics_themselves(explicit, 
                     explicit.view.xy_angstrom + sign * local[:2],
                     turn,
                     explicit.view.defocus_um + sign * local[5],
+                    explicit.view.aberrations,
                 ),
                 table,
                 explicit.which,

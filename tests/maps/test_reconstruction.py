@@ -13,7 +13,7 @@ from mlit.geometry.symmetry import point_group
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.maps.fsc import fourier_shell_correlation
 from mlit.maps.reconstruction import combine, density, insert_particles
-from tests.brute_force import Blobs, plane_coordinates
+from tests.brute_force import Blobs, no_aberrations, plane_coordinates
 
 BOX, PIXEL, RESOLUTION = 28, 2.0, 4.8
 
@@ -175,7 +175,13 @@ def test_particles_are_inserted_with_their_own_ctf_power_and_amplitude():
     )
     amplitude = torch.tensor([0.8, 1.3, 0.0]).double()
     sums, byhand = FourierSums.zeros(2, BOX, PIXEL, RESOLUTION), FourierSums.zeros(2, BOX, PIXEL, RESOLUTION)
-    insert_particles(sums, images, View(images.xy_angstrom, rotation, defocus), torch.tensor([1, 0]), amplitude)
+    insert_particles(
+        sums,
+        images,
+        View(images.xy_angstrom, rotation, defocus, no_aberrations(defocus.shape[1])),
+        torch.tensor([1, 0]),
+        amplitude,
+    )
     for particle, tilt, group in ((0, 0, 1), (0, 1, 1), (1, 0, 0)):
         twice = (2 * (defocus[particle, tilt] - middle[tilt]) * slope_rad).float()
         weight = (power[tilt] - cosine[tilt] * torch.cos(twice) + sine[tilt] * torch.sin(twice)) / 2

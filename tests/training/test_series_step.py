@@ -9,6 +9,7 @@ from mlit.training import series_step
 from mlit.training.data import TiltSeriesDataset
 from mlit.training.run import make_module
 from mlit.training.series_step import add_to_maps, relative_amplitude
+from tests.brute_force import no_aberrations
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_visible_are_used_particles_in_used_tilts_away_from_the_rim(parts):
     xy[0, 2] = torch.tensor([19.0, 100.0])
     xy[0, 3] = torch.tensor([100.0, 381.0])
     xy[1, 4] = torch.tensor([20.5, 379.5])
-    view = View(xy, torch.eye(3, dtype=torch.float64).expand(3, tilts, 3, 3), xy[..., 0])
+    view = View(xy, torch.eye(3, dtype=torch.float64).expand(3, tilts, 3, 3), xy[..., 0], no_aberrations(tilts))
     expected = torch.ones(3, tilts, dtype=torch.bool)
     expected[:, 1] = expected[2] = expected[0, 2] = expected[0, 3] = False
     assert torch.equal(context.visible(view, torch.tensor([400.0, 400.0], dtype=torch.float64)), expected)

@@ -1,0 +1,55 @@
+"""Zernike polynomials of spatial frequency, as RELION and M index them.
+
+The radius is the frequency in 1/Å itself, not a fraction of some disc, so that coefficients do not depend on the
+sampling. A polynomial of order n and index m is ``R(n, |m|, k) cos mθ`` for m >= 0 and ``R(n, |m|, k) sin |m|θ``
+for m < 0.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+ODD_ORDERS = (1, 3, 5)
+EVEN_ORDERS = (2, 4)
+
+
+def zernike_indices(orders: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Pairs (n, m) of some orders, in the order of their coefficients in files."""
+    return [(n, m) for n in orders for m in range(-n, n + 1, 2)]
+
+
+ODD_INDICES = zernike_indices(ODD_ORDERS)
+EVEN_INDICES = zernike_indices(EVEN_ORDERS)
+
+
+def radial_coefficients(n: int, m: int) -> dict[int, int]:
+    """Coefficient of each power of the radius in R(n, m)."""
+    m = abs(m)
+    return {
+        n - 2 * k: (-1) ** k
+        * math.factorial(n - k)
+        // (math.factorial(k) * math.factorial((n + m) // 2 - k) * math.factorial((n - m) // 2 - k))
+        for k in range((n - m) // 2 + 1)
+    }
+
+
+def zernike(indices: list[tuple[int, int]], frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "term *grid"]:
+    """Values of some polynomials at frequencies (kx, ky) in 1/Å, in float64; smooth at zero frequency."""
+    kx, ky = frequency_xy.double().unbind(-1)
+    squared = kx.square() + ky.square()
+    terms = []
+    for n, m in indices:
+        wave = _wave(abs(m), kx, ky)[1 if m < 0 else 0]
+        radial = sum(c * squared ** ((power - abs(m)) // 2) for power, c in radial_coefficients(n, m).items())
+        terms.append(wave * radial)
+    return torch.stack(terms)
+
+
+def _wave(m: int, kx: Tensor, ky: Tensor) -> tuple[Tensor, Tensor]:
+    """``k^m cos mθ`` and ``k^m sin mθ``."""
+    cosine, sine = torch.ones_like(kx), torch.zeros_like(ky)
+    for _ in range(m):
+        cosine, sine = cosine * kx - sine * ky, cosine * ky + sine * kx
+    return cosine, sine
