@@ -102,7 +102,7 @@ class SeriesModel(nn.Module):
         """Present geometry and optics."""
         return self.imaging_at(self.hyper.detach())
 
-    def view_at(self, poses: Float[Tensor, "particle 6"], hyper: Float[Tensor, " hyper"]) -> View:
+    def view_at(self, poses: Float[Tensor, "particle pose"], hyper: Float[Tensor, " hyper"]) -> View:
         """Return the views of all particles for given raw values; differentiable."""
         imaging = self.imaging_at(hyper)
         geometry = imaging.geometry
@@ -144,7 +144,7 @@ class SeriesModel(nn.Module):
             tangent = torch.func.jvp(flat, (poses, hyper), (pose_seed, hyper_seed))[1]
             return local_tangent(view, View(*tangent))[..., watched]
 
-        pose_seeds = torch.eye(6, dtype=poses.dtype)[:, None, :].expand(6, len(poses), 6)
+        pose_seeds = torch.eye(poses.shape[1], dtype=poses.dtype)[:, None, :].expand(-1, len(poses), -1)
         by_pose = torch.vmap(sweep, in_dims=(0, None), chunk_size=chunk)(pose_seeds, torch.zeros_like(hyper))
         if not self.poses.raw.requires_grad:
             by_pose = torch.zeros_like(by_pose)

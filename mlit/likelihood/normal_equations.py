@@ -10,18 +10,18 @@ from mlit.optim.arrow import ArrowSystem
 
 def assemble(
     jacobians: Jacobians,
-    gradient: Float[Tensor, "particle tilt 6"],
-    curvature: Float[Tensor, "particle tilt 6 6"],
+    gradient: Float[Tensor, "particle tilt coordinate"],
+    curvature: Float[Tensor, "particle tilt coordinate coordinate"],
     hyper_count: int,
 ) -> ArrowSystem:
     """Chain local gradients and curvatures to the raw parameters; particles are the items of the arrow."""
     by_pose, by_hyper, columns = jacobians.poses, jacobians.hyper, jacobians.columns
-    particles, width = by_pose.shape[0], columns.shape[1]
+    width = columns.shape[1]
     bent_pose = curvature @ by_pose
     item = torch.einsum("ptik,ptil->pkl", by_pose, bent_pose)
     item_gradient = torch.einsum("ptik,pti->pk", by_pose, gradient)
     mixed = torch.einsum("ptik,ptic->pktc", bent_pose, by_hyper)
-    coupling = by_pose.new_zeros(particles, 6, hyper_count)
+    coupling = by_pose.new_zeros(by_pose.shape[0], by_pose.shape[-1], hyper_count)
     coupling.index_add_(2, columns.flatten(), mixed.flatten(2))
     per_tilt = torch.einsum("ptic,ptid->tcd", by_hyper, curvature @ by_hyper)
     shared = by_pose.new_zeros(hyper_count, hyper_count)
@@ -34,7 +34,7 @@ def assemble(
 
 def with_prior(system: ArrowSystem, model: SeriesModel) -> ArrowSystem:
     """Add the priors of all parameters to the system."""
-    item = system.item + torch.eye(6, dtype=system.item.dtype, device=system.item.device)
+    item = system.item + torch.eye(system.item.shape[-1], dtype=system.item.dtype, device=system.item.device)
     item_gradient = system.item_gradient
     if model.poses.raw.requires_grad:  # poses that are held must not be pulled either
         item_gradient = item_gradient - model.poses.raw.detach()

@@ -104,7 +104,7 @@ class SeriesObjective:
         return with_prior(system, self.model)
 
     @torch.no_grad()
-    def move(self, item: Float[Tensor, "particle 6"], shared: Float[Tensor, " hyper"]) -> None:
+    def move(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> None:
         """Add a step to the parameters."""
         values = [p.detach().clone() for p in self.model.parameters()]
         self._before = (values, self.amplitude, self._statistics)
@@ -120,7 +120,7 @@ class SeriesObjective:
         for parameter, value in zip(self.model.parameters(), values, strict=True):
             parameter.copy_(value)
 
-    def step_size(self, item: Float[Tensor, "particle 6"], shared: Float[Tensor, " hyper"]) -> float:
+    def step_size(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> float:
         """Largest change of the images, in units of the tolerance."""
         assert self._jacobians is not None, "system first"
         step = torch.einsum("ptik,pk->pti", self._jacobians.poses, item)
