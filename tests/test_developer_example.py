@@ -102,9 +102,9 @@ def ideal_images(view: View, table: ReferenceTable, signal_power: float) -> Part
     """Images without noise or CTF of a reference at a view, cut at the places of that view."""
     pixels = FourierPixels.inside(20, 8.0, 24.0)
     which = torch.zeros(PARTICLES * TILTS, dtype=torch.long)
-    values = slices(table, which, view.rotation.reshape(-1, 3, 3), pixels)[..., :2]
+    values = slices(table, which, view.rotation.reshape(-1, 3, 3), pixels)[:, :, 0]
     weight = signal_power * pixels.area_square_angstrom / values.square().sum((1, 2)).mean()
-    data = torch.view_as_complex(values.contiguous()).reshape(PARTICLES, TILTS, -1) * weight
+    data = torch.complex(values[:, 0], values[:, 1]).reshape(PARTICLES, TILTS, -1) * weight
     flat = torch.ones(TILTS, pixels.count)
     return ParticleImages(
         pixels=pixels,

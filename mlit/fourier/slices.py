@@ -22,9 +22,10 @@ from mlit.parallel import run_pieces
 class ReferenceTable:
     """Padded transforms of one or more real maps, laid out for interpolation.
 
-    One row a voxel, so that a corner read fetches all channels of it from one cache line. Channels: real and
-    imaginary part of the transform, then, where gradients are asked for, real and imaginary part of its
-    derivative with respect to the frequency along x, y and z (Å).
+    One row a voxel, so that a corner read fetches all channels of it from one cache line. A row holds the real parts
+    of one or four quantities, then their imaginary parts. The quantities are the transform V of the map v and, where
+    gradients are asked for, the transforms of -2π x v, -2π y v and -2π z v, of which the derivatives of V by
+    frequency are i times (Å).
 
     Attributes
     ----------
@@ -64,30 +65,30 @@ class ReferenceTable:
         """
         count, n = maps.shape[0], maps.shape[-1]
         size = n * padding
-        channels = 8 if gradient else 2
-        rows = maps.new_empty(count, half_grid_voxels(size), channels)
+        quantities = 4 if gradient else 1
+        rows = maps.new_empty(count, half_grid_voxels(size), 2 * quantities)
         axis = (torch.arange(n, device=maps.device) - n // 2).to(maps.dtype) * pixel_size_angstrom
         volumes = divide_gridding(maps, size) * pixel_size_angstrom**3
 
         def transform(i: int) -> None:
             single = volumes[i]
-            _store(rows[i, :, 0:2], single, size)
+            _store(rows[i, :, 0::quantities], single, size)
             if gradient:
-                for channel, weight in enumerate((axis, axis[:, None], axis[:, None, None])):
-                    _store(rows[i, :, 2 + 2 * channel : 4 + 2 * channel], single * weight, size, -2j * torch.pi)
+                for quantity, place in enumerate((axis, axis[:, None], axis[:, None, None]), 1):
+                    _store(rows[i, :, quantity::quantities], single * (-2 * torch.pi * place), size)
 
         run_pieces(transform, range(count), maps.device)
-        return cls(rows.reshape(-1, channels), size, size * pixel_size_angstrom)
+        return cls(rows.reshape(-1, 2 * quantities), size, size * pixel_size_angstrom)
 
 
-def _store(target: Tensor, volume: Tensor, size: int, factor: complex = 1) -> None:
-    """Write the padded transform of a volume, times a factor, into two columns of a table."""
+def _store(target: Tensor, volume: Tensor, size: int) -> None:
+    """Write the padded transform of a volume into two columns of a table."""
     n = volume.shape[-1]
     low = size // 2 - n // 2
     pad = (low, size - n - low) * 3
     spectrum = torch.fft.rfftn(torch.fft.ifftshift(F.pad(volume, pad)))
     spectrum = torch.fft.fftshift(spectrum, dim=(0, 1)).reshape(-1)
-    target.copy_(torch.view_as_real(spectrum * factor if factor != 1 else spectrum))
+    target.copy_(torch.view_as_real(spectrum))
 
 
 def slices(
@@ -95,26 +96,23 @@ def slices(
     map_index: Int[Tensor, " image"],
     rotation: Float[Tensor, "image 3 3"],
     pixels: FourierPixels,
-) -> Float[Tensor, "image pixel channel"]:
-    """Central slices ``V(Rᵀ k)`` of the references, real and imaginary parts (and derivatives) as channels.
+) -> Float[Tensor, "image part quantity pixel"]:
+    """Central slices at ``Rᵀ k`` of all quantities in a table, real and imaginary parts.
 
     Differentiable in ``rotation`` (of the interpolated function). Zero at pixels beyond the Nyquist frequency
     of the references, and in the last voxel before it.
     """
     reach = reach_in_voxels(table.size) / table.length_angstrom
-    beyond = pixels.radius[:, None] >= reach if pixels.highest_frequency >= reach else None
-    frequency = pixels.frequency if beyond is None else pixels.frequency.masked_fill(beyond, 0.0)
+    beyond = pixels.radius >= reach if pixels.highest_frequency >= reach else None
+    frequency = pixels.frequency if beyond is None else pixels.frequency.masked_fill(beyond[:, None], 0.0)
     x, y, z = rotated_coordinates(rotation, frequency * table.length_angstrom)
     voxels = half_grid_voxels(table.size)
     offset = (map_index.to(torch.int32) * voxels)[:, None]
     around = corners(x, y, z, table.size, offset)
-    values = F.embedding_bag(around.index, table.rows, per_sample_weights=around.weight, mode="sum")
-    values = values * _friedel_signs(values.shape[1], values)[around.mate.long()]
-    values = values.reshape(*x.shape, table.rows.shape[1])
+    read = F.embedding_bag(around.index, table.rows, per_sample_weights=around.weight, mode="sum")
+    # One row a point suits the table; one row a quantity suits all arithmetic that follows.
+    quantities = table.rows.shape[1] // 2
+    read = read.reshape(*x.shape, 2 * quantities).transpose(1, 2).contiguous().unflatten(1, (2, quantities))
+    mate = torch.where(around.mate, -1.0, 1.0).to(read).reshape(x.shape[0], 1, x.shape[1])
+    values = torch.stack([read[:, 0], read[:, 1] * mate], 1)
     return values if beyond is None else values.masked_fill(beyond, 0.0)
-
-
-def _friedel_signs(channels: int, like: Tensor) -> Float[Tensor, "2 channel"]:
-    """Signs that turn the channels of a mate into those of the point: V(-k) = V(k)*, V'(-k) = -V'(k)*."""
-    mate = [1.0, -1.0] + [-1.0, 1.0] * ((channels - 2) // 2)
-    return like.new_tensor([[1.0] * channels, mate])

@@ -59,7 +59,7 @@ class LocalStatistics:
 class _ByPhase:
     """Derivatives by gamma: of the data, of the power, and the square of the CTF's over noise."""
 
-    data_slope: Complex[Tensor, "image pixel"]
+    data_slope: Float[Tensor, "image part pixel"]
     power_slope: Float[Tensor, "image pixel"]
     power_curvature: Float[Tensor, "image pixel"]
 
@@ -68,7 +68,7 @@ class _ByPhase:
 class _Chunk:
     """A few images at the view in question, phases and CTF already brought up to date."""
 
-    data: Complex[Tensor, "image pixel"]
+    data: Float[Tensor, "image part pixel"]
     power: Float[Tensor, "image pixel"]
     by_phase: _ByPhase | None = None
 
@@ -132,47 +132,50 @@ def _bring_up_to_date(
     moved = (view.defocus_um - images.defocus_um)[particle, tilt].float()[:, None] * images.slope
     if changes is not None:
         moved, phase = moved + changes[0][tilt], phase + changes[1][tilt]
-    turn = torch.polar(torch.ones_like(phase), phase)
-    data = images.data[particle, tilt] * turn
+    cosine, sine = torch.cos(phase), torch.sin(phase)
+    data = _turned(images.data[particle, tilt], cosine, sine)
     even, odd = images.power_waves(view.defocus_um, particle, tilt, None if changes is None else changes[0])
     power = (images.power[tilt] - even) / 2
     if not images.has_quadrature:
         return _Chunk(data, power)
     cos_d, sin_d = torch.cos(moved), torch.sin(moved)
-    quadrature = images.quadrature[particle, tilt] * turn
+    cos_d, sin_d = cos_d[:, None], sin_d[:, None]
+    quadrature = _turned(images.quadrature[particle, tilt], cosine, sine)
     by_phase = _ByPhase(quadrature * cos_d - data * sin_d, odd, (images.power[tilt] + even) / 2)
     return _Chunk(data * cos_d + quadrature * sin_d, power, by_phase)
 
 
+def _turned(
+    values: Complex[Tensor, "image pixel"], cosine: Float[Tensor, "image pixel"], sine: Float[Tensor, "image pixel"]
+) -> Float[Tensor, "image part pixel"]:
+    """Multiply by ``-i (cosine + i sine)``: a phase, in the frame of :func:`_columns`."""
+    real, imaginary = values.real, values.imag
+    return torch.stack([real * sine + imaginary * cosine, imaginary * sine - real * cosine], 1)
+
+
 def _second_order(
-    columns: Float[Tensor, "image column pixel part"], chunk: _Chunk, images: ParticleImages
+    columns: Float[Tensor, "image part column pixel"], chunk: _Chunk, images: ParticleImages
 ) -> Float[Tensor, "image statistic"]:
     """Cross term, power, their slopes and the curvature of each image.
 
     The first column is the slice itself, the others are its derivatives by all coordinates that do not act through
     the CTF. Those that do act on the model as real functions of frequency times its quadrature.
     """
-    flat = columns.flatten(2)
-    gram = (columns * chunk.power[:, None, :, None]).flatten(2) @ flat.transpose(1, 2)
-    cross = (flat @ _flat(chunk.data)[..., None]).squeeze(-1)
+    gram = ((columns * chunk.power[:, None, None]) @ columns.transpose(2, 3)).sum(1)
+    cross = (columns @ chunk.data[..., None]).sum(1).squeeze(-1)
     through = _through_ctf(images)
     if chunk.by_phase is not None:
-        model, change = columns[:, 0], chunk.by_phase
-        wave = (model * (change.power_slope / 2)[..., None])[..., None] * through[:, None]
-        mixed = flat @ wave.flatten(1, 2)
-        both = (model.square().sum(-1) * change.power_curvature) @ _products(through)
-        slope = ((model * torch.view_as_real(change.data_slope)).sum(-1)) @ through
+        model, change = columns[:, :, 0], chunk.by_phase
+        wave = (model * (change.power_slope / 2)[:, None])[..., None] * through
+        mixed = (columns @ wave).sum(1)
+        both = (model.square().sum(1) * change.power_curvature) @ _products(through)
+        slope = (model * change.data_slope).sum(1) @ through
     else:
-        mixed = flat.new_zeros(*flat.shape[:2], 1)
+        mixed = gram.new_zeros(*gram.shape[:2], 1)
         both, slope = mixed[:, 0], mixed[:, 0]
     cross = torch.cat([cross, slope], 1)
-    gram = torch.cat(
-        [
-            torch.cat([gram, mixed], 2),
-            torch.cat([mixed.transpose(1, 2), both.unflatten(1, (slope.shape[1], -1))], 2),
-        ],
-        1,
-    )
+    corner = both.unflatten(1, (slope.shape[1], -1))
+    gram = torch.cat([torch.cat([gram, mixed], 2), torch.cat([mixed.transpose(1, 2), corner], 2)], 1)
     order = _order(images)
     gram = gram[:, order][:, :, order]
     rows = [cross[:, :1], gram[:, 0, :1], cross[:, order[1:]], gram[:, 0, 1:], gram[:, 1:, 1:].flatten(1)]
@@ -201,40 +204,46 @@ def _order(images: ParticleImages) -> list[int]:
     return [*range(6), plain, *range(plain + 1, plain + 1 + even), *range(6, plain)]
 
 
-def _flat(values: Complex[Tensor, "image pixel"]) -> Float[Tensor, "image component"]:
-    return torch.view_as_real(values).flatten(1)
-
-
 def _columns(
-    values: Float[Tensor, "image pixel channel"],
+    values: Float[Tensor, "image part quantity pixel"],
     images: ParticleImages,
     view: View,
     particle: Int[Tensor, " image"],
     tilt: Int[Tensor, " image"],
-) -> Float[Tensor, "image column pixel part"]:
-    """Compute the slice and its derivatives by shift, rotation in the image frame, odd aberrations, magnification.
+) -> Float[Tensor, "image part column pixel"]:
+    """Compute the slice P and its derivatives by shift, rotation in the image frame, odd aberrations, magnification.
 
-    A rotation by omega from the left turns V(Rᵀq) into V(Rᵀ(q - omega x q)), where q = M k is magnified.
+    A rotation by omega from the left turns V(Rᵀq) into V(Rᵀ(q - omega x q)), where q = M k is magnified, and the
+    derivatives of V are i times the moments of the table. So are those by shift and odd phases real functions times
+    -i P. All columns are written in a frame turned by -i, in which these factors are real.
     """
     frequency = images.pixels.frequency
-    model, slope = values[..., :2], values[..., 2:].unflatten(-1, (3, 2))
-    gx, gy, gz = torch.einsum("bij,bpjc->ibpc", view.rotation[particle, tilt].float(), slope)
-    kx, ky = frequency[:, 0, None], frequency[:, 1, None]
-    turned = 2 * torch.pi * torch.stack([model[..., 1], -model[..., 0]], -1)
-    qx, qy = _magnified(frequency, view.magnification[tilt].float())
-    columns = [model, kx * turned, ky * turned, -qy * gz, qx * gz, qy * gx - qx * gy]
-    if images.watched is not None:
-        columns += [odd[:, None] * turned / (2 * torch.pi) for odd in images.watched.odd.T]
-        if MAGNIFICATION.start in images.watched.coordinates:
-            columns += [k * g for g in (gx, gy) for k in (kx, ky)]
-    return torch.stack(columns, 1)
+    (kx, ky), (qx, qy) = frequency.T, _magnified(frequency, view.magnification[tilt].float())
+    model = values[:, :, 0]
+    moment = view.rotation[particle, tilt, None].float() @ values[:, :, 1:]
+    gx, gy, gz = moment.unbind(2)
+    odd = () if images.watched is None else images.watched.odd.T
+    stretches = images.watched is not None and MAGNIFICATION.start in images.watched.coordinates
+    columns = values.new_empty(len(values), 2, 6 + len(odd) + 4 * stretches, len(kx))
+    columns[:, 0, 0], columns[:, 1, 0] = model[:, 1], -model[:, 0]
+    for place, function in enumerate((2 * torch.pi * kx, 2 * torch.pi * ky), 1):
+        torch.mul(model, -function, out=columns[:, :, place])
+    torch.mul(gz, -qy, out=columns[:, :, 3])
+    torch.mul(gz, qx, out=columns[:, :, 4])
+    torch.sub(gx * qy, gy * qx, out=columns[:, :, 5])
+    for place, function in enumerate(odd, 6):
+        torch.mul(model, -function, out=columns[:, :, place])
+    if stretches:
+        for place, (k, g) in enumerate(((kx, gx), (ky, gx), (kx, gy), (ky, gy)), 6 + len(odd)):
+            torch.mul(g, k, out=columns[:, :, place])
+    return columns
 
 
 def _magnified(
     frequency: Float[Tensor, "pixel 2"], magnification: Float[Tensor, "image 2 2"]
-) -> tuple[Float[Tensor, "*image pixel 1"], Float[Tensor, "*image pixel 1"]]:
-    """Frequencies x and y that the images' pixels stand for; without an image axis where nothing is magnified."""
+) -> tuple[Float[Tensor, "*image pixel"], Float[Tensor, "*image pixel"]]:
+    """Frequencies x and y that the images' pixels stand for; without image axes where nothing is magnified."""
     if torch.equal(magnification, torch.eye(2, device=magnification.device).expand_as(magnification)):
-        return frequency[:, 0, None], frequency[:, 1, None]
+        return frequency[:, 0], frequency[:, 1]
     plane = frequency @ magnification.transpose(1, 2)
-    return plane[..., 0, None], plane[..., 1, None]
+    return plane[:, None, :, 0], plane[:, None, :, 1]
