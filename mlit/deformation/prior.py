@@ -1,5 +1,6 @@
 """Gaussian priors on the raw parameters of a block."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,7 +49,11 @@ class GaussianPrior:
 
 
 def smooth_covariance(
-    shape: tuple[int, ...], length: float, common: float, dtype: torch.dtype = torch.float64
+    shape: tuple[int, ...],
+    length: float,
+    common: float,
+    dtype: torch.dtype = torch.float64,
+    extent: Sequence[float] | None = None,
 ) -> Float[Tensor, "member member"]:
     """Covariance of grid nodes: a part common to all nodes plus a unit-variance local part.
 
@@ -58,13 +63,33 @@ def smooth_covariance(
     Parameters
     ----------
     shape
-        Nodes along each axis (slowest first), spread evenly over the unit interval.
+        Nodes along each axis (slowest first), spread evenly over its extent.
     length
         Correlation length of the local part in units of the field.
     common
         Standard deviation of the common part, relative to that of the local part.
+    extent
+        Extent of each axis in units of the field; the whole field where not given.
     """
-    axes = [torch.linspace(0, 1, n, dtype=dtype) if n > 1 else torch.zeros(1, dtype=dtype) for n in shape]
+    sides = [1.0] * len(shape) if extent is None else extent
+    axes = [torch.linspace(0, s if n > 1 else 0, n, dtype=dtype) for n, s in zip(shape, sides, strict=True)]
     nodes = torch.cartesian_prod(*axes).reshape(-1, len(shape))
     distance = torch.cdist(nodes, nodes)
     return torch.exp(-distance / length) + common**2 + 1e-6 * torch.eye(len(nodes), dtype=dtype)
+
+
+def walk_covariance(time: Float[Tensor, " member"], origin: float) -> Float[Tensor, "member member"]:
+    """Covariance of a random walk in time that is known at its origin, with unit variance after unit time.
+
+    The motion between any two times has the variance of their distance, whatever the origin.
+
+    Parameters
+    ----------
+    time
+        When the walk is looked at; both before and after the origin.
+    origin
+        Where the walk is zero.
+    """
+    away = time - origin
+    same_side = away[:, None] * away > 0
+    return torch.where(same_side, torch.minimum(away.abs()[:, None], away.abs()), 0.0)

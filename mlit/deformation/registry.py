@@ -8,8 +8,9 @@ from mlit.deformation.defocus import Defocus
 from mlit.deformation.image_warp import ImageWarp
 from mlit.deformation.imaging import Imaging
 from mlit.deformation.stage_angles import StageAngles
+from mlit.deformation.volume_warp import VolumeWarp
 
-BLOCKS: dict[str, Callable[..., Block]] = {block.name: block for block in (ImageWarp, StageAngles, Defocus)}
+BLOCKS: dict[str, Callable[..., Block]] = {block.name: block for block in (ImageWarp, VolumeWarp, StageAngles, Defocus)}
 
 
 def make_blocks(imaging: Imaging, options: Mapping[str, Mapping[str, Any]]) -> list[Block]:

@@ -1,6 +1,6 @@
 """From a project that was read to the parameters and constants of each of its series."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ PARTICLES_PER_FOLD = 100  # a half set larger than twice this needs fewer folds
 MAX_FOLDS = 4
 BORDER_OVER_DIAMETER = 1 / 8
 FEWEST_PIXELS = 4  # across a molecule
+GRIDS = {"image_warp": ((1, 1), "x and y"), "volume_warp": ((1, 1, 1, 2), "x, y, z and dose")}  # fewest nodes, axes
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,18 @@ def check_model_options(options: Mapping[str, Mapping[str, Any]]) -> None:
     """
     for block, arguments in options.items():
         for name, value in arguments.items():
-            if name == "grid" and (len(value) != 2 or min(value) < 1):
-                raise InputError(f"model.{block}.grid={value}: give the nodes along x and y, at least one each")
+            if name == "grid":
+                _check_grid(block, value)
             if ("prior" in name or name == "smoothness") and not value > 0:
                 raise InputError(
                     f"model.{block}.{name}={value}: must be above zero; switch a block off with enabled=false"
                 )
+
+
+def _check_grid(block: str, nodes: Sequence[int]) -> None:
+    fewest, axes = GRIDS[block]
+    if len(nodes) != len(fewest) or any(n < least for n, least in zip(nodes, fewest, strict=True)):
+        raise InputError(f"model.{block}.grid={list(nodes)}: give the nodes along {axes}, at least {list(fewest)}")
 
 
 def expected_amplitude(series: SeriesInput) -> Float[Tensor, " tilt"]:

@@ -9,12 +9,14 @@ from mlit.deformation.local_coordinates import View, local_tangent
 from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.deformation.stage_angles import StageAngles
+from mlit.deformation.volume_warp import VolumeWarp
 from tests.brute_force import imaging_of
 
 
-def make(geometry, particles, names=("image_warp", "stage_angles", "defocus")):
+def make(geometry, particles, names=("image_warp", "volume_warp", "stage_angles", "defocus")):
     blocks = {
         "image_warp": lambda: ImageWarp(imaging_of(geometry), (2, 3), 8.0, 3.0, 0.5),
+        "volume_warp": lambda: VolumeWarp(imaging_of(geometry), (2, 3, 2, 4), 4.0, 0.5),
         "stage_angles": lambda: StageAngles(imaging_of(geometry), 0.5),
         "defocus": lambda: Defocus(imaging_of(geometry), 0.05),
     }
@@ -46,7 +48,7 @@ def test_jacobians_by_poses_match_finite_differences(geometry, particles):
         assert torch.allclose(found[..., k], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["image_warp", "stage_angles", "defocus"])
+@pytest.mark.parametrize("name", ["image_warp", "volume_warp", "stage_angles", "defocus"])
 def test_jacobians_by_each_parameter_of_a_block_match_finite_differences(geometry, particles, name):
     """Parameter by parameter, so that a wrong colouring (a tilt that sees another's parameter) shows."""
     model = make(geometry, particles, (name,))
