@@ -7,7 +7,7 @@ the corners of the Fourier cube beyond Nyquist belong to none.
 from functools import lru_cache
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 CPU = torch.device("cpu")
@@ -105,6 +105,11 @@ def shell_counts(n: int, dims: int = 3, device: torch.device = CPU) -> Float[Ten
 def shell_mean(values: Float[Tensor, "*batch_and_grid"], n: int, dims: int = 3) -> Float[Tensor, "*batch shell"]:
     """Mean of real values over shells; see `shell_sum`."""
     return shell_sum(values, n, dims) / shell_counts(n, dims, values.device)
+
+
+def spectral_power(spectrum: Complex[Tensor, "*grid"]) -> Float[Tensor, "*grid"]:
+    """Squared modulus, without the root that `Tensor.abs` takes."""
+    return spectrum.real.square() + spectrum.imag.square()
 
 
 def cube_edge(volume: Float[Tensor, "*batch z y x"]) -> int:

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mlit.fourier.shells import spectral_power
 from mlit.likelihood.patches import cut_patches
 from mlit.parallel import run_pieces
 
@@ -47,7 +48,7 @@ def noise_power(
         for part in centre.split(max(1, PATCH_PIXELS_PER_CHUNK // box**2)):
             patches = cut_patches(images[tilt], part, box)
             patches = (patches - patches.mean((1, 2), keepdim=True)) * window
-            power += torch.fft.rfft2(patches).abs().square().sum(0)
+            power += spectral_power(torch.fft.rfft2(patches)).sum(0)
         power /= len(centre) * window.square().sum()
         return torch.bincount(bins.flatten(), power.flatten(), minlength=BINS) / counts.clamp(min=1)
 

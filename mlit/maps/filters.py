@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mlit.fourier.shells import cube_edge, frequency_radius, shell_frequencies, shell_mean
+from mlit.fourier.shells import cube_edge, frequency_radius, shell_frequencies, shell_mean, spectral_power
 from mlit.maps.fsc import resolution_angstrom as resolution_of_curve
 
 AXES = (-3, -2, -1)
@@ -114,7 +114,7 @@ def guinier_fit(
     """
     n = cube_edge(volume)
     frequency = shell_frequencies(n, pixel_size_angstrom)
-    power = shell_mean(torch.fft.rfftn(volume).abs().square(), n).cpu().double()
+    power = shell_mean(spectral_power(torch.fft.rfftn(volume)), n).cpu().double()
     signal = fsc.cpu().double().clamp(0, 1)
     log_amplitude = 0.5 * torch.log(power * 2 * signal / (1 + signal))
     highest = 1 / (resolution_of_curve(fsc, frequency) if high_angstrom is None else high_angstrom)

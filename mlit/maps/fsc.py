@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from mlit.fourier.shells import cube_edge, shell_counts, shell_frequencies, shell_index, shell_sum
+from mlit.fourier.shells import cube_edge, shell_counts, shell_frequencies, shell_index, shell_sum, spectral_power
+from mlit.parallel import run_pieces
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def _spectral_correlation(
     first: Complex[Tensor, "*batch z y half"], second: Complex[Tensor, "*batch z y half"], n: int
 ) -> Float[Tensor, "*batch shell"]:
     cross = shell_sum((first * second.conj()).real, n)
-    power = shell_sum(first.abs().square(), n) * shell_sum(second.abs().square(), n)
+    power = shell_sum(spectral_power(first), n) * shell_sum(spectral_power(second), n)
     return torch.where(power > 0, cross / power.clamp(min=torch.finfo(power.dtype).tiny).sqrt(), 0.0)
 
 
@@ -65,14 +66,14 @@ def _first_shell_below(curve: Float[Tensor, "shell"], threshold: float) -> int:
 
 
 def _randomise_phases(
-    spectrum: Complex[Tensor, "z y half"], first_shell: int, generator: torch.Generator
+    spectrum: Complex[Tensor, "z y half"], first_shell: int, noise: Float[Tensor, "z y x"]
 ) -> Complex[Tensor, "z y half"]:
-    """Keep amplitudes, draw phases anew from `first_shell` on; still the transform of a real map."""
-    n = spectrum.shape[0]
-    noise = torch.randn((n, n, n), generator=generator).to(spectrum.device)
+    """Keep amplitudes, take the phases of noise from `first_shell` on; still the transform of a real map."""
     phases = torch.fft.rfftn(noise)
-    phases = phases / phases.abs().clamp(min=torch.finfo(noise.dtype).tiny)
-    return torch.where(shell_index(n, 3, spectrum.device) >= first_shell, spectrum.abs() * phases, spectrum)
+    phases = (
+        phases * (spectral_power(spectrum) / spectral_power(phases).clamp(min=torch.finfo(noise.dtype).tiny)).sqrt()
+    )
+    return torch.where(shell_index(noise.shape[0], 3, spectrum.device) >= first_shell, phases, spectrum)
 
 
 def fsc_curves(
@@ -103,15 +104,20 @@ def fsc_curves(
         Of the random phases, drawn on the processor: results are the same on every device.
     """
     n = cube_edge(half1)
+    device = half1.device
     generator = torch.Generator().manual_seed(seed)
-    spectra = [torch.fft.rfftn(half) for half in (half1, half2)]
+    spectra = run_pieces(torch.fft.rfftn, (half1, half2), device)
     unmasked = _spectral_correlation(spectra[0], spectra[1], n)
-    masked = fourier_shell_correlation(half1 * mask, half2 * mask)
     first = _first_shell_below(unmasked, 0.8)
-    random1, random2 = (
-        torch.fft.irfftn(_randomise_phases(spectrum, first, generator), s=(n, n, n)) * mask for spectrum in spectra
-    )
-    randomised = fourier_shell_correlation(random1, random2)
+
+    def inside_mask(half: Tensor, spectrum: Tensor, noise: Tensor) -> Tensor:
+        random = torch.fft.irfftn(_randomise_phases(spectrum, first, noise), s=(n, n, n))
+        return torch.fft.rfftn(torch.stack([half, random]) * mask, dim=(-3, -2, -1))
+
+    noises = [torch.randn((n, n, n), generator=generator).to(device) for _ in spectra]
+    pieces = zip((half1, half2), spectra, noises, strict=True)
+    of_first, of_second = run_pieces(lambda piece: inside_mask(*piece), pieces, device)
+    masked, randomised = _spectral_correlation(of_first, of_second, n)
     shell = torch.arange(len(masked), device=masked.device)
     corrected = (masked - randomised) / (1 - randomised).clamp(min=0.05)
     corrected = torch.where(shell >= first + 2, corrected, masked).clamp(-1, 1)

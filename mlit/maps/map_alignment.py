@@ -12,10 +12,11 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from mlit.fourier.resize import fourier_resize
-from mlit.fourier.shells import cube_edge, friedel_weights, shell_index, shell_mean
+from mlit.fourier.shells import cube_edge, friedel_weights, shell_index, shell_mean, spectral_power
 from mlit.geometry.rotations import matrix_from_rotvec, rotvec_from_matrix
 from mlit.maps.fsc import smooth_fsc
 from mlit.maps.rigid_motion import RigidMotion, move_map
+from mlit.parallel import run_pieces
 
 COARSEST_ANGSTROM = 40.0
 USED_FRACTION_OF_NYQUIST = 0.8
@@ -95,7 +96,8 @@ def _derivatives(volume: Float[Tensor, "z y x"], pixel_size_angstrom: float) -> 
     full = torch.fft.fftfreq(n, pixel_size_angstrom, device=volume.device)
     half = torch.fft.rfftfreq(n, pixel_size_angstrom, device=volume.device)
     spectrum = 2j * math.pi * torch.fft.rfftn(volume)
-    gx, gy, gz = (torch.fft.irfftn(spectrum * k, s=(n, n, n)) for k in (half, full[:, None], full[:, None, None]))
+    axes = (half, full[:, None], full[:, None, None])
+    gx, gy, gz = run_pieces(lambda k: torch.fft.irfftn(spectrum * k, s=(n, n, n)), axes, volume.device)
     x = (torch.arange(n, device=volume.device) - n // 2) * pixel_size_angstrom
     y, z = x[:, None], x[:, None, None]
     return [z * gy - y * gz, x * gz - z * gx, y * gx - x * gy, -gx, -gy, -gz]
@@ -112,9 +114,11 @@ def _whitened(
     """Return the used coefficients of a masked map with unit power in every shell, and their derivatives."""
     n = cube_edge(volume)
     spectrum = torch.fft.rfftn(_without_mean(volume, mask))
-    scale = shell_mean(spectrum.abs().square(), n).sqrt()[shell].clamp(min=torch.finfo(volume.dtype).tiny)
+    scale = shell_mean(spectral_power(spectrum), n).sqrt()[shell].clamp(min=torch.finfo(volume.dtype).tiny)
     changes = _derivatives(volume, pixel_size_angstrom)
-    jacobian = [torch.fft.rfftn(mask * change).reshape(-1)[used] / scale for change in changes]
+    jacobian = run_pieces(
+        lambda change: torch.fft.rfftn(mask * change).reshape(-1)[used] / scale, changes, volume.device
+    )
     return spectrum.reshape(-1)[used] / scale, torch.stack(jacobian)
 
 

@@ -1,5 +1,6 @@
 """Soft masks: a sphere, or the molecule's own shape found in a noisy map."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,9 +64,21 @@ def soften(
     binary: Flags, pixel_size_angstrom: float, extend_angstrom: float, edge_angstrom: float
 ) -> Float[Tensor, "z y x"]:
     """Grow a binary mask by a distance and let it fall to zero by a cosine over another."""
-    distance = ndimage.distance_transform_edt(~binary, sampling=pixel_size_angstrom)
+    near = _surroundings(binary, math.ceil((extend_angstrom + edge_angstrom) / pixel_size_angstrom))
+    distance = ndimage.distance_transform_edt(~binary[near], sampling=pixel_size_angstrom)
     outside = torch.from_numpy(np.asarray(distance, dtype=np.float32))
-    return cosine_step(outside, extend_angstrom + edge_angstrom / 2, edge_angstrom)
+    mask = torch.zeros(binary.shape)
+    mask[near] = cosine_step(outside, extend_angstrom + edge_angstrom / 2, edge_angstrom)
+    return mask
+
+
+def _surroundings(binary: Flags, margin: int) -> tuple[slice, ...]:
+    """Smallest box that holds all set voxels and a margin around them."""
+    found = []
+    for axis, others in enumerate(((1, 2), (0, 2), (0, 1))):
+        used = np.flatnonzero(binary.any(others))
+        found.append(slice(max(0, used[0] - margin), min(binary.shape[axis], used[-1] + margin + 1)))
+    return tuple(found)
 
 
 def mask_margin_angstrom(pixel_size_angstrom: float, resolution_angstrom: float) -> float:
@@ -124,8 +137,9 @@ def _components(bright: Flags, contrast: Values, inside: Flags) -> Flags:
     weight = np.asarray(ndimage.sum_labels(contrast, labels, index))
     whole, objects = _labelled(bright)
     whole_weight = np.asarray(ndimage.sum_labels(contrast, whole, np.arange(objects + 1)))
-    member = np.asarray(ndimage.maximum(whole, labels, index)).astype(int)
-    kept = (weight >= 0.05 * weight.max()) & (weight >= 0.5 * whole_weight[member])
+    member = np.zeros(count + 1, dtype=int)
+    member[labels[labels > 0]] = whole[labels > 0]
+    kept = (weight >= 0.05 * weight.max()) & (weight >= 0.5 * whole_weight[member[1:]])
     kept[np.argmax(weight)] = True
     return np.isin(labels, index[kept])
 

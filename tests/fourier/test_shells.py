@@ -11,6 +11,7 @@ from mlit.fourier.shells import (
     shell_index,
     shell_mean,
     shell_sum,
+    spectral_power,
 )
 
 
@@ -69,3 +70,8 @@ def test_wrong_layout_is_refused():
         shell_sum(torch.zeros(8, 8, 8), 8)
     with pytest.raises(ValueError, match="cubic"):
         cube_edge(torch.zeros(8, 8, 6))
+
+
+def test_spectral_power_is_the_squared_modulus():
+    spectrum = torch.tensor([3 + 4j, -2j, 0j])
+    torch.testing.assert_close(spectral_power(spectrum), torch.tensor([25.0, 4.0, 0.0]))

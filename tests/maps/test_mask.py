@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mlit.maps.filters import low_pass
+from mlit.maps.filters import cosine_step, low_pass
 from mlit.maps.mask import mask_margin_angstrom, radius_from_centre, soft_mask, soften, spherical_mask
 
 N, PIXEL = 64, 6.0
@@ -71,6 +71,14 @@ def test_soften_grows_and_fades_in_angstrom():
     assert line[:5].min() > 1 - 1e-6
     assert float(line[5]) == pytest.approx(0.75, abs=1e-3)
     assert line[7:].max() < 1e-6
+
+
+def test_soften_near_the_mask_equals_soften_of_the_whole_box():
+    binary = np.zeros((24, 26, 28), dtype=bool)
+    binary[0:3, 20:24, 13:15] = True
+    binary[5, 18, 9] = True
+    distance = torch.from_numpy(ndimage.distance_transform_edt(~binary, sampling=2.0).astype(np.float32))
+    torch.testing.assert_close(soften(binary, 2.0, 8.0, 6.0), cosine_step(distance, 11.0, 6.0), rtol=0, atol=0)
 
 
 def test_margin_is_that_of_m_at_fine_resolution():
