@@ -127,7 +127,7 @@ def flat_geometry(tilts: int, side: float, defocus: float = 1.0) -> SeriesGeomet
 def plain_optics(tilts: int) -> Optics:
     """300 kV without astigmatism or phase plate."""
     zero = torch.zeros(tilts, dtype=torch.float64)
-    return Optics(300.0, 2.7, 0.07, zero, zero, zero)
+    return Optics(300.0, 2.7, 0.07, zero[:, None].expand(-1, 2), zero)
 
 
 def imaging_of(geometry: SeriesGeometry) -> Imaging:

@@ -38,7 +38,7 @@ class Block(nn.Module):
     """
 
     name: ClassVar[str] = "block"
-    moves: ClassVar[tuple[Coordinate, ...]] = ()
+    moves: tuple[Coordinate, ...] = ()
 
     def __init__(self, count: int, columns: Int[Tensor, "tilt column"], prior: GaussianPrior) -> None:
         super().__init__()
@@ -53,6 +53,11 @@ class Block(nn.Module):
     def physical(self) -> Float[Tensor, "..."]:
         """Present deviation from the start in physical units."""
         raise NotImplementedError
+
+
+def shared_columns(tilts: int, count: int) -> Int[Tensor, "tilt column"]:
+    """Columns of a block whose ``count`` parameters all act on every tilt."""
+    return torch.arange(count).repeat(tilts, 1)
 
 
 def per_tilt_columns(tilts: int, per_tilt: int) -> Int[Tensor, "tilt column"]:

@@ -90,7 +90,7 @@ def premultiply(
     weighted = weighted or weigh(images, resolution_angstrom)
     pixel = weighted.pixel_size_angstrom
     max_defocus = float(defocus_um[valid].abs().max()) if valid.any() else 1.0
-    max_defocus += float(optics.astigmatism_um.abs().max()) / 2
+    max_defocus += float(optics.astigmatism_um.norm(dim=-1).max()) / 2
     boxes = boxes_for(pixel, tight_angstrom, resolution_angstrom, max_defocus, optics.voltage_kv)
     kept = FourierPixels.inside(boxes.tight, pixel, resolution_angstrom, weighted.pixels.device)
     cutter = _Cutter(weighted, optics, boxes, kept)

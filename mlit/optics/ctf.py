@@ -42,9 +42,7 @@ class Optics:
     amplitude_contrast
         Fraction of amplitude contrast, 0 to below 1.
     astigmatism_um
-        Full difference between the largest and smallest defocus of each tilt.
-    astigmatism_angle_rad
-        Direction of the largest underfocus, from x towards y.
+        Astigmatism of each tilt as a vector; see :mod:`mlit.optics.astigmatism`.
     phase_shift_rad
         Phase shift of a phase plate.
     zernike_even_rad, zernike_odd_rad
@@ -54,8 +52,7 @@ class Optics:
     voltage_kv: float
     cs_mm: float | Float[Tensor, ""]
     amplitude_contrast: float
-    astigmatism_um: Float[Tensor, "tilt"]
-    astigmatism_angle_rad: Float[Tensor, "tilt"]
+    astigmatism_um: Float[Tensor, "tilt 2"]
     phase_shift_rad: Float[Tensor, "tilt"]
     zernike_even_rad: Float[Tensor, "even_zernike"] = field(default_factory=lambda: _no_aberration(len(EVEN_INDICES)))
     zernike_odd_rad: Float[Tensor, "odd_zernike"] = field(default_factory=lambda: _no_aberration(len(ODD_INDICES)))
@@ -97,15 +94,12 @@ class Optics:
     def even_coefficients(self) -> Float[Tensor, "tilt even"]:
         """Everything in γ but defocus and amplitude contrast; differentiable.
 
-        Astigmatism as a vector (δ cos 2θ, δ sin 2θ) in µm, phase shift in radians, Cs in mm, even Zernike
-        coefficients in radians.
+        Astigmatism as a vector in µm, phase shift in radians, Cs in mm, even Zernike coefficients in radians.
         """
-        angle = 2 * self.astigmatism_angle_rad
-        vector = [self.astigmatism_um * torch.cos(angle), self.astigmatism_um * torch.sin(angle)]
-        tilts = len(self.astigmatism_um)
-        cs = torch.as_tensor(self.cs_mm, dtype=angle.dtype, device=angle.device).expand(tilts)
-        common = torch.stack([*vector, self.phase_shift_rad, cs], -1)
-        return torch.cat([common, self.zernike_even_rad.expand(tilts, -1)], -1)
+        vector, tilts = self.astigmatism_um, len(self.astigmatism_um)
+        cs = torch.as_tensor(self.cs_mm, dtype=vector.dtype, device=vector.device).expand(tilts)
+        plain = torch.stack([self.phase_shift_rad, cs], -1)
+        return torch.cat([vector, plain, self.zernike_even_rad.expand(tilts, -1)], -1)
 
     def static_phase(self, frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "tilt *grid"]:
         """γ at zero defocus: astigmatism, spherical aberration, phase shift, Zernike terms, amplitude contrast.

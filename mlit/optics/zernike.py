@@ -35,6 +35,30 @@ def radial_coefficients(n: int, m: int) -> dict[int, int]:
     }
 
 
+def zernike_from_powers(terms: list[tuple[int, int]], indices: list[tuple[int, int]]) -> Float[Tensor, "zernike term"]:
+    """Matrix from factors of ``k^n cos mθ`` (``sin |m|θ`` for m < 0) to the coefficients of Zernike polynomials.
+
+    At frequencies well below 1/Å, where all images are, polynomials of the same m are nearly proportional: each is
+    its lowest power. The powers themselves differ, so they make parameters that can be told apart.
+
+    Parameters
+    ----------
+    terms
+        Pairs (n, m) of the powers.
+    indices
+        Pairs of the polynomials; holds all of the same m up to the order of each term.
+    """
+    matrix = torch.zeros(len(indices), len(terms), dtype=torch.float64)
+    for column, (n, m) in enumerate(terms):
+        left = {n: 1.0}  # what is still to be represented, by its power
+        for order in range(n, abs(m) - 1, -2):
+            radial = radial_coefficients(order, m)
+            factor = left.get(order, 0.0) / radial[order]
+            matrix[indices.index((order, m)), column] = factor
+            left = {power: left.get(power, 0.0) - factor * c for power, c in radial.items()}
+    return matrix
+
+
 def zernike(indices: list[tuple[int, int]], frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "term *grid"]:
     """Values of some polynomials at frequencies (kx, ky) in 1/Å, in float64; smooth at zero frequency."""
     kx, ky = frequency_xy.double().unbind(-1)

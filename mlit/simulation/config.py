@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields
 
 from mlit.errors import InputError
+from mlit.optics.zernike import EVEN_ORDERS, ODD_ORDERS
 
 
 def _require(condition: bool, key: str, value: object, rule: str) -> None:
@@ -249,6 +250,53 @@ class DeformationConfig:
 
 
 @dataclass(frozen=True)
+class AberrationConfig:
+    """What the optics really were, and the starting metadata do not know.
+
+    Errors are standard deviations; all of them are in the truth only. Those of the tilts are drawn for each of
+    them, the others once for each series.
+
+    Attributes
+    ----------
+    astigmatism_error_um
+        Along both components of each tilt's astigmatism.
+    phase_shift_error_deg
+        Phase shift of the series.
+    phase_shift_scatter_deg
+        Of each tilt besides.
+    cs_error_mm
+        Spherical aberration.
+    odd_error_deg, even_error_deg
+        Phase of each term of odd and even aberrations that is not round, at ``error_resolution_angstrom``.
+    odd_orders, even_orders
+        Powers of frequency that these have.
+    magnification_error_percent
+        Each entry of the magnification matrix.
+    """
+
+    astigmatism_error_um: float = 0.0
+    phase_shift_error_deg: float = 0.0
+    phase_shift_scatter_deg: float = 0.0
+    cs_error_mm: float = 0.0
+    odd_error_deg: float = 0.0
+    odd_orders: tuple[int, ...] = (3,)
+    even_error_deg: float = 0.0
+    even_orders: tuple[int, ...] = (4,)
+    error_resolution_angstrom: float = 12.0
+    magnification_error_percent: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, known in (("odd_orders", ODD_ORDERS), ("even_orders", EVEN_ORDERS)):
+            orders = tuple(getattr(self, name))
+            object.__setattr__(self, name, orders)
+            _require(set(orders) <= set(known), f"aberrations.{name}", orders, f"some of {known}")
+        names = [field.name for field in fields(self) if "orders" not in field.name]
+        _require_not_negative("aberrations", self, tuple(names))
+        resolution = self.error_resolution_angstrom
+        _require(resolution > 0, "aberrations.error_resolution_angstrom", resolution, "above zero")
+
+
+@dataclass(frozen=True)
 class PicksConfig:
     """Errors of the starting particle table.
 
@@ -307,6 +355,7 @@ class SimulationConfig:
     microscope: MicroscopeConfig = field(default_factory=MicroscopeConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     deformation: DeformationConfig = field(default_factory=DeformationConfig)
+    aberrations: AberrationConfig = field(default_factory=AberrationConfig)
     picks: PicksConfig = field(default_factory=PicksConfig)
     defects: DefectsConfig = field(default_factory=DefectsConfig)
 

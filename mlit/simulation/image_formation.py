@@ -49,7 +49,8 @@ def particle_image(
     size = patch_size(structure, transfer.optics, float(defocus_um.abs().max()), pixel)
     patch = PatchGrid(size, size, pixel)
     centre = torch.floor(xy_angstrom / pixel).long()
-    spectrum = project_structure(structure, rotation, xy_angstrom - centre * pixel, patch)
+    offset = xy_angstrom - centre * pixel
+    spectrum = project_structure(structure, rotation, offset, patch, magnification=transfer.magnification)
     spectrum = spectrum * transfer.on_grid(patch, defocus_um)
     patches = torch.fft.irfft2(spectrum, s=(size, size))
     canvas = torch.zeros(image.height + 2 * size, image.width + 2 * size)

@@ -77,7 +77,7 @@ class _Camera:
         microscope = self.config.microscope
         grid = PatchGrid(microscope.height, microscope.width, microscope.pixel_size_angstrom)
         middle = float(self.plan.geometry.true.dose[tilt]) + self.config.tilts.dose_per_tilt / 2
-        transfer = transfer_of_tilt(self.plan.optics, tilt, middle)
+        transfer = transfer_of_tilt(self.plan.optics.true, tilt, middle, self.plan.geometry.true.magnification)
         xy, defocus = self.xy_angstrom[:, tilt], self.defocus_um[:, tilt]
         molecules = particle_image(self.structure, self.rotation[:, tilt], xy, defocus, transfer, grid)
         return molecules + self.crowd.image(tilt, transfer, grid)
@@ -98,7 +98,7 @@ class _CrowdRenderer:
             return cls([], None, 0.0)
         crowd = _fill(config, plan, structure)
         reach = delocalisation_angstrom(
-            plan.optics, config.microscope.defocus_um[1] + 0.2, config.microscope.pixel_size_angstrom
+            plan.optics.true, config.microscope.defocus_um[1] + 0.2, config.microscope.pixel_size_angstrom
         )
         margin = reach + config.sample.crowd_diameter_angstrom / 2
         return cls(view_crowd(crowd, plan.geometry.true, margin), crowd.shapes[0], margin)

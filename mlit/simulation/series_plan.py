@@ -1,15 +1,15 @@
 """Everything that is drawn at random about one series, before any image is made."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mlit.optics.ctf import Optics
-from mlit.simulation.config import MicroscopeConfig, SimulationConfig
+from mlit.simulation.aberrations import OpticsPair, draw_known_optics, draw_magnification, with_optics_errors
+from mlit.simulation.config import SimulationConfig
 from mlit.simulation.deformations import GeometryPair, draw_geometry
 from mlit.simulation.exposure import BadTilt, draw_bad_tilts
 from mlit.simulation.placement import Poses, draw_poses, picked_poses
@@ -33,7 +33,7 @@ class SeriesPlan:
     geometry
         True and starting geometry.
     optics
-        CTF parameters besides defocus; the same in truth and start.
+        True and starting optics besides defocus.
     true_poses, start_poses
         Particle rows; false picks come last.
     half_set
@@ -47,7 +47,7 @@ class SeriesPlan:
     name: str
     scheme: TiltScheme
     geometry: GeometryPair
-    optics: Optics
+    optics: OpticsPair
     true_poses: Poses
     start_poses: Poses
     half_set: Int[Tensor, " particle"]
@@ -79,29 +79,19 @@ def plan_series(config: SimulationConfig, number: int, structure: Structure, rng
     geometry = draw_geometry(scheme, config.deformation, config.microscope, size, rng)
     true_poses = _true_poses(config, structure, volume, rng)
     rows = len(true_poses.false_pick)
+    errors = rng.spawn(1)[0]  # of its own, so that aberrations change nothing else of a project
+    magnified = replace(geometry.true, magnification=draw_magnification(config.aberrations, errors))
+    optics = draw_known_optics(config.microscope, len(scheme.angle_deg), rng)
     return SeriesPlan(
         name=f"{config.prefix}_{number + 1:02d}",
         scheme=scheme,
-        geometry=geometry,
-        optics=_draw_optics(config.microscope, len(scheme.angle_deg), rng),
+        geometry=GeometryPair(magnified, geometry.start),
+        optics=OpticsPair(with_optics_errors(optics, config.aberrations, errors), optics),
         true_poses=true_poses,
         start_poses=picked_poses(true_poses, config.picks, rng),
         half_set=torch.as_tensor(rng.permutation(np.arange(rows) % 2) + 1),
         bad_tilts=draw_bad_tilts(config.defects.bad_tilts, len(scheme.angle_deg), rng),
         seed=int(rng.integers(2**31)),
-    )
-
-
-def _draw_optics(microscope: MicroscopeConfig, tilts: int, rng: np.random.Generator) -> Optics:
-    """Astigmatism of one direction and a constant phase shift for all tilts of a series."""
-    ones = torch.ones(tilts, dtype=torch.float64)
-    return Optics(
-        voltage_kv=microscope.voltage_kv,
-        cs_mm=microscope.cs_mm,
-        amplitude_contrast=microscope.amplitude_contrast,
-        astigmatism_um=ones * microscope.astigmatism_um,
-        astigmatism_angle_rad=ones * float(rng.uniform(0, np.pi)),
-        phase_shift_rad=ones * (np.pi * microscope.phase_shift_pi),
     )
 
 

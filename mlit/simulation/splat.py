@@ -69,6 +69,7 @@ def project_structure(
     offset_angstrom: Float[Tensor, "particle 2"],
     grid: PatchGrid,
     kernel: SplatKernel = DEFAULT_KERNEL,
+    magnification: Float[Tensor, "2 2"] | None = None,
 ) -> Complex[Tensor, "particle y xhalf"]:
     """Fourier transform of the molecule's projected potential, band-limited to the grid, without aliasing.
 
@@ -84,16 +85,21 @@ def project_structure(
         Output grid; must hold the molecule, or it wraps around.
     kernel
         Bell that spreads the atoms.
+    magnification
+        Matrix M on Fourier coordinates: the transform at k is the molecule's at ``M k``, so atoms stand at the
+        transpose of M times their place. The molecule's origin stays where it is.
 
     Returns
     -------
     spectrum
         rfft2 layout in complex64; ``irfft2`` gives V Å per pixel with the origin at index n//2.
     """
-    atom_xy = torch.einsum("pij,aj->pai", rotation[:, :2].float(), structure.position_angstrom.float())
+    plane = torch.eye(2, dtype=torch.float64) if magnification is None else magnification
+    flat = plane.T @ rotation[:, :2].double()
+    atom_xy = torch.einsum("pij,aj->pai", flat.float(), structure.position_angstrom.float())
     atom_xy = (atom_xy + offset_angstrom.float()[:, None]).reshape(-1, 2)
     row = torch.arange(len(rotation)).repeat_interleave(structure.atoms)
-    envelope = structure.envelope((grid.frequency_xy() ** 2).sum(-1)).to(torch.float32)
+    envelope = structure.envelope((grid.frequency_xy() @ plane.T).square().sum(-1)).to(torch.float32)
     spectrum = torch.zeros(len(rotation), grid.height, grid.width // 2 + 1, dtype=torch.complex64)
     for weight, fall_off in zip(structure.potential_volt_angstrom3.float(), envelope, strict=True):
         points = Points(atom_xy, weight.repeat(len(rotation)), row)

@@ -1,9 +1,9 @@
 """Contrast transfer and radiation damage on a grid."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from mlit.optics.ctf import Optics, ctf, wrapped_phase_aberration
@@ -21,28 +21,41 @@ class TiltTransfer:
         Optics with the values of this tilt only.
     dose
         Exposure received by the middle of the tilt in e/Å².
+    magnification
+        Matrix on the Fourier coordinates of each molecule: the pixel k shows what belongs at ``M k``.
     """
 
     optics: Optics
     dose: float
+    magnification: Float[Tensor, "2 2"] = field(default_factory=lambda: torch.eye(2, dtype=torch.float64))
 
-    def on_grid(self, grid: PatchGrid, defocus_um: Float[Tensor, " particle"]) -> Float[Tensor, "particle y xhalf"]:
-        """CTF at each particle's own defocus, times the amplitudes that the dose has left; float32."""
+    def on_grid(
+        self, grid: PatchGrid, defocus_um: Float[Tensor, " particle"]
+    ) -> Float[Tensor, "particle y xhalf"] | Complex[Tensor, "particle y xhalf"]:
+        """CTF at each particle's own defocus, times the amplitudes that the dose has left, in single precision.
+
+        Odd aberrations make it complex. Their phase is the one that corrects images, so here it enters with a
+        minus sign.
+        """
         frequency = grid.frequency_xy()
         gamma = wrapped_phase_aberration(frequency, defocus_um[:, None], self.optics)[:, 0]
         damage = critical_exposure_envelope(frequency.norm(dim=-1), torch.tensor(self.dose))
-        return ctf(gamma) * damage.float()
+        transfer = ctf(gamma) * damage.float()
+        if not self.optics.zernike_odd_rad.any():
+            return transfer
+        odd = -self.optics.odd_phase(frequency).float()
+        return transfer * torch.polar(torch.ones_like(odd), odd)
 
 
-def transfer_of_tilt(optics: Optics, tilt: int, dose: float) -> TiltTransfer:
+def transfer_of_tilt(optics: Optics, tilt: int, dose: float, magnification: Float[Tensor, "2 2"]) -> TiltTransfer:
     """Pick one tilt of a series."""
     one = slice(tilt, tilt + 1)
     return TiltTransfer(
         replace(
             optics,
             astigmatism_um=optics.astigmatism_um[one],
-            astigmatism_angle_rad=optics.astigmatism_angle_rad[one],
             phase_shift_rad=optics.phase_shift_rad[one],
         ),
         dose,
+        magnification,
     )

@@ -10,6 +10,7 @@ from mlit.geometry.rotations import matrix_from_rotvec
 from mlit.likelihood.premultiply import boxes_for, centring_signs, plane_frequency, premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
+from mlit.optics.astigmatism import astigmatism_vector
 from mlit.optics.ctf import Optics
 from tests.brute_force import Blobs, image_of, no_aberrations, rotations
 
@@ -22,7 +23,7 @@ def vector(*values):
 
 @pytest.fixture(scope="module")
 def optics():
-    return Optics(300.0, 2.7, 0.07, vector(0.3, 0.1), vector(0.4, 1.2), vector(0.0, 0.2))
+    return Optics(300.0, 2.7, 0.07, astigmatism_vector(vector(0.3, 0.1), vector(0.4, 1.2)), vector(0.0, 0.2))
 
 
 def series(shape=(100, 124), seed=0):
@@ -190,7 +191,7 @@ class Simulated:
     """One molecule in one image with white noise; exact likelihood in real space beside the fast one."""
 
     def __init__(self, tight, defocus, quadrature=True):
-        self.optics = Optics(300.0, 2.7, 0.07, vector(0.3), vector(0.4), vector(0.0))
+        self.optics = Optics(300.0, 2.7, 0.07, astigmatism_vector(vector(0.3), vector(0.4)), vector(0.0))
         self.blobs = Blobs.molecule(40.0, 5.0)
         self.blobs.weight *= 800
         self.rotation, self.xy, self.defocus = rotations(3)[1], vector(255.7, 219.1), defocus

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlit.optics.astigmatism import astigmatism_vector
 from mlit.optics.ctf import Optics, ctf, phase_aberration, wrapped_phase_aberration
 from mlit.optics.dose import bfactor_envelope
 from tests.support import shared_path
@@ -18,7 +19,8 @@ def tensor(values) -> torch.Tensor:
 
 
 def optics(astigmatism_um=(0.3, 0.0), angle_deg=(25.0, 0.0), phase_rad=(0.4, 0.0)) -> Optics:
-    return Optics(300.0, 2.7, 0.1, tensor(astigmatism_um), torch.deg2rad(tensor(angle_deg)), tensor(phase_rad))
+    vector = astigmatism_vector(tensor(astigmatism_um), torch.deg2rad(tensor(angle_deg)))
+    return Optics(300.0, 2.7, 0.1, vector, tensor(phase_rad))
 
 
 def half_plane(size: int, pixel_size_angstrom: float) -> torch.Tensor:
@@ -36,8 +38,8 @@ def with_envelope(frequency, defocus_um, optics, scale, bfactor) -> torch.Tensor
 
 def test_images_of_the_native_program():
     native = np.array(mrcfile.read(shared_path("golden", "ctf_reference.mrc")))
-    first = Optics(300.0, 2.7, 0.1, tensor([0.3]), tensor([math.radians(25)]), tensor([0.4 * math.pi]))
-    second = Optics(200.0, 2.7, 0.07, tensor([0.0]), tensor([0.0]), tensor([0.0]))
+    first = optics([0.3], [25.0], [0.4 * math.pi])
+    second = Optics(200.0, 2.7, 0.07, tensor([[0.0, 0.0]]), tensor([0.0]))
     ours = [
         with_envelope(half_plane(256, 1.1), 1.5, first, 0.9, -40.0),
         with_envelope(half_plane(256, 1.5), 2.5, second, 1.0, -40.0),
@@ -51,8 +53,7 @@ def test_independent_restatement():
         float(golden["voltage"]),
         golden["cs"],
         golden["A"],
-        tensor([golden["delta"]]),
-        torch.deg2rad(tensor([golden["angle"]])),
+        astigmatism_vector(tensor([golden["delta"]]), torch.deg2rad(tensor([golden["angle"]]))),
         tensor([golden["phase"] * math.pi]),
     )
     frequency = half_plane(golden["N"], golden["px"])
@@ -80,7 +81,7 @@ def one_phase(kx, ky, defocus_um, delta_um, angle, phase, optics) -> float:
 )
 @settings(deadline=None)
 def test_phase_agrees_with_the_polar_formula(kx, ky, defocus_um, delta_um, angle, phase):
-    series = Optics(300.0, 2.7, 0.07, tensor([delta_um]), tensor([angle]), tensor([phase]))
+    series = Optics(300.0, 2.7, 0.07, astigmatism_vector(tensor([delta_um]), tensor([angle])), tensor([phase]))
     gamma = phase_aberration(tensor([[kx, ky]]), tensor([defocus_um]), series)
     expected = one_phase(kx, ky, defocus_um, delta_um, angle, phase, series)
     assert gamma.item() == pytest.approx(expected, abs=1e-9)
@@ -125,15 +126,16 @@ def test_gradients(phase, astigmatism_um):
     frequency = half_plane(6, 3.0)
     extra = {} if phase is phase_aberration else {"dtype": torch.float64}
 
-    def values(defocus_um, delta_um, angle_rad, phase_rad):
-        series = Optics(300.0, 2.7, 0.07, delta_um, angle_rad, phase_rad)
+    def values(defocus_um, vector_um, phase_rad, cs_mm, even_rad):
+        series = Optics(300.0, cs_mm, 0.07, vector_um, phase_rad, even_rad)
         return ctf(phase(frequency, defocus_um, series, **extra))
 
     inputs = [
         tensor([[2.0, 2.5], [2.2, 2.1]]),
-        tensor([astigmatism_um, 0.1]),
-        tensor([0.3, 0.0]),
+        tensor([[astigmatism_um, 0.0], [0.1, -0.2]]),
         tensor([0.1, 0]),
+        tensor(2.7),
+        torch.linspace(-1, 1, 8, dtype=torch.float64),
     ]
     assert torch.autograd.gradcheck(values, [value.requires_grad_() for value in inputs])
 

@@ -28,8 +28,8 @@ def test_values_and_units():
     )
     optics = optics_from_xml(xml, SETTINGS)
     assert (optics.voltage_kv, optics.cs_mm, optics.amplitude_contrast) == (300, 2.7, 0.1)
-    assert optics.astigmatism_um.tolist() == [0.1, 0.2]
-    torch.testing.assert_close(optics.astigmatism_angle_rad, torch.full((2,), math.pi / 2, dtype=torch.float64))
+    expected = torch.tensor([[-0.1, 0.0], [-0.2, 0.0]], dtype=torch.float64)
+    torch.testing.assert_close(optics.astigmatism_um, expected, rtol=0, atol=1e-15)
     torch.testing.assert_close(optics.phase_shift_rad, torch.full((2,), math.pi / 2, dtype=torch.float64))
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mlit.geometry.rotations import matrix_from_euler
+from mlit.optics.astigmatism import astigmatism_vector
 from mlit.optics.ctf import Optics, ctf, phase_aberration
 from mlit.optics.dose import critical_exposure_envelope
 from mlit.simulation.crowding import CrowdView
@@ -17,7 +18,8 @@ PIXEL = 6.0
 
 def optics(tilts=1):
     one = torch.ones(tilts, dtype=torch.float64)
-    return Optics(300.0, 2.7, 0.07, 0.1 * one, 0.6 * one, 0.2 * torch.arange(tilts, dtype=torch.float64))
+    phase_shift = 0.2 * torch.arange(tilts, dtype=torch.float64)
+    return Optics(300.0, 2.7, 0.07, astigmatism_vector(0.1 * one, 0.6 * one), phase_shift)
 
 
 def analytic_image(molecule, rotation, xy, defocus, dose, size):
@@ -125,6 +127,6 @@ def test_dose_removes_fine_detail_only():
 def test_every_tilt_has_its_own_optics():
     grid = PatchGrid(32, 32, PIXEL)
     defocus = torch.tensor([1.0]).double()
-    third = transfer_of_tilt(optics(3), 2, 0.0).on_grid(grid, defocus)[0]
+    third = transfer_of_tilt(optics(3), 2, 0.0, torch.eye(2).double()).on_grid(grid, defocus)[0]
     gamma = phase_aberration(grid.frequency_xy(), torch.ones(3).double(), optics(3))[2]
     torch.testing.assert_close(third, ctf(gamma).float(), rtol=0, atol=1e-4)

@@ -177,10 +177,28 @@ class TiltSeriesXml:
 
     def ctf_number(self, name: str, default: float) -> float:
         """Return a Param of `<CTF>`, or the default where it is absent."""
-        for param in self.document.root.iterfind("CTF/Param"):
-            if param.get("Name") == name:
-                return parse_number(param.get("Value"), f"{self.path}: CTF/{name}")
-        return default
+        param = self._ctf_param(name)
+        return default if param is None else parse_number(param.get("Value"), f"{self.path}: CTF/{name}")
+
+    def ctf_coefficients(self, name: str, count: int) -> np.ndarray:
+        """Return a Param of `<CTF>` that is a list such as "0.1;0;-2", float64 "count".
+
+        Coefficients that the list does not reach are 0, and all of them where it is empty or absent.
+
+        Raises
+        ------
+        InputError
+            If a coefficient is no number, or one beyond `count` is not 0.
+        """
+        param = self._ctf_param(name)
+        text = "" if param is None else param.get("Value", "").strip()
+        texts = enumerate(text.split(";") if text else [], start=1)
+        values = [parse_number(text, f"{self.path}: CTF/{name}, coefficient {number}") for number, text in texts]
+        if any(values[count:]):
+            raise InputError(
+                f"{self.path}: CTF/{name} has coefficients beyond the {count} that are known; set them to 0"
+            )
+        return np.array([*values[:count], *[0.0] * (count - len(values))])
 
     def grid(self, name: str, default: float = 0.0) -> np.ndarray:
         """Return a 3D grid, float64 [t, y, x]; a missing one is a single node with the default."""
@@ -252,6 +270,10 @@ class TiltSeriesXml:
         return changed
 
     # ---- the rest
+
+    def _ctf_param(self, name: str) -> etree._Element | None:
+        params = self.document.root.iterfind("CTF/Param")
+        return next((param for param in params if param.get("Name") == name), None)
 
     def _copy(self) -> TiltSeriesXml:
         old = self.document
