@@ -10,7 +10,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from mlit.fourier.pixels import FourierPixels
-from mlit.fourier.trilinear import corners, half_grid_voxels, reach_in_voxels, rotated_coordinates
+from mlit.fourier.trilinear import corners, half_grid_voxels, largest_stretch, reach_in_voxels, rotated_coordinates
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ def insert(
     whose interpolation kernel would leave the grid are left out.
     """
     plane = pixels.frequency * sums.length_angstrom
-    if pixels.highest_frequency * sums.length_angstrom >= reach_in_voxels(sums.size):
-        kept = plane.norm(dim=-1) < reach_in_voxels(sums.size)
+    reach = reach_in_voxels(sums.size) / largest_stretch(rotation)
+    if pixels.highest_frequency * sums.length_angstrom >= reach:
+        kept = plane.norm(dim=-1) < reach
         plane, data, weight = plane[kept], data[:, kept], weight[:, kept]
     x, y, z = rotated_coordinates(rotation, plane)
     around = corners(x, y, z, sums.size)

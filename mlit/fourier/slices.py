@@ -12,6 +12,7 @@ from mlit.fourier.trilinear import (
     corners,
     divide_gridding,
     half_grid_voxels,
+    largest_stretch,
     reach_in_voxels,
     rotated_coordinates,
 )
@@ -102,7 +103,7 @@ def slices(
     Differentiable in ``rotation`` (of the interpolated function). Zero at pixels beyond the Nyquist frequency
     of the references, and in the last voxel before it.
     """
-    reach = reach_in_voxels(table.size) / table.length_angstrom
+    reach = reach_in_voxels(table.size) / (table.length_angstrom * largest_stretch(rotation))
     beyond = pixels.radius >= reach if pixels.highest_frequency >= reach else None
     frequency = pixels.frequency if beyond is None else pixels.frequency.masked_fill(beyond[:, None], 0.0)
     x, y, z = rotated_coordinates(rotation, frequency * table.length_angstrom)

@@ -4,6 +4,7 @@ A half-space grid holds the ``kx >= 0`` half of a Hermitian transform with the o
 the middle: voxel ``(kz + N/2, ky + N/2, kx)`` of shape ``(N, N, N/2 + 1)``.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +49,14 @@ def rotated_coordinates(
     x, y = plane[:, 0], plane[:, 1]
     parts = [torch.addcmul(rows[:, 0, i, None] * x, rows[:, 1, i, None], y) for i in range(3)]
     return parts[0], parts[1], parts[2]
+
+
+def largest_stretch(rotation: Float[Tensor, "image 3 3"]) -> float:
+    """How much farther from the origin than in its image a pixel can come to lie: 1 unless images are magnified."""
+    x, y = rotation[:, 0].detach().double(), rotation[:, 1].detach().double()
+    xx, yy, xy = x.square().sum(-1), y.square().sum(-1), (x * y).sum(-1)
+    squared = (xx + yy) / 2 + torch.hypot((xx - yy) / 2, xy)
+    return math.sqrt(max(1.0, float(squared.max()))) if len(squared) else 1.0
 
 
 def corners(x: Tensor, y: Tensor, z: Tensor, size: int, offset: Tensor | int = 0) -> Corners:

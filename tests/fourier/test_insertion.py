@@ -42,6 +42,23 @@ def test_insertion_is_the_adjoint_of_slicing(pixels, generator):
     assert float(sums.rows[0].abs().max()) == 0
 
 
+def test_magnified_pixels_beyond_the_sums_are_left_out(generator):
+    """Those that are taken are in their places: insertion is still the adjoint of slicing."""
+    pixels = FourierPixels.inside(BOX, PIXEL, 2 * PIXEL)
+    magnified = rotations(6) * torch.tensor([1.25, 1.1, 1.0]).double()[:, None]
+    data = torch.randn(6, pixels.count, generator=generator, dtype=torch.complex64)
+    sums = FourierSums.zeros(1, BOX, PIXEL, 2 * PIXEL)
+    insert(sums, 0, magnified, data, torch.ones(6, pixels.count), pixels)
+    grid = torch.randn(half_grid_voxels(sums.size), 2, generator=generator)
+    values = slices(
+        ReferenceTable(grid, sums.size, sums.length_angstrom), torch.zeros(6, dtype=torch.long), magnified, pixels
+    )
+    ramp = pixels.radius * sums.length_angstrom
+    sampled = (values[:, :, 0] * torch.stack([data.real, data.imag], 1) * ramp).sum()
+    assert torch.allclose(sampled, (grid * sums.rows[0, :, :2]).sum(), rtol=1e-3)
+    assert float(sampled.abs()) > 1
+
+
 def test_insertions_add_up(pixels, generator):
     rotation = rotations(2)
     data = torch.randn(2, pixels.count, generator=generator, dtype=torch.complex64)

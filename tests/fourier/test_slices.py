@@ -149,6 +149,22 @@ def test_autograd_by_rotation_agrees_with_the_derivative_channels(pixels):
     assert torch.equal(found[2], torch.zeros(3))
 
 
+def test_pixels_that_magnification_takes_beyond_the_reference_are_zero(pixels):
+    """At the end of the memory too; those that stay inside are seen where they belong."""
+    blobs = Blobs.molecule(6.0, 2.0)
+    coarse = 1.1 * PIXEL
+    table = ReferenceTable.from_maps(blobs.volume(18, coarse)[None].float(), coarse)
+    upright = matrix_from_rotvec(torch.tensor([[torch.pi / 2, 0, 0], [0, -torch.pi / 2, 0]]).double())
+    magnified = torch.cat([torch.tensor([[1.1, 0.0], [0.05, 1.2]]).double() @ upright[:, :2], upright[:, 2:]], 1)
+    values = slices(table, torch.zeros(2, dtype=torch.long), magnified, pixels)
+    beyond = pixels.radius > 1 / (2 * 1.1 * coarse)
+    assert bool(beyond.any())
+    assert float(values[..., beyond].abs().max()) == 0
+    inside = pixels.radius < 0.9 / (2 * 1.23 * coarse)
+    exact = blobs.transform(points_of(pixels, magnified))
+    assert relative_error(as_complex(values)[:, inside], exact[:, inside]) < 0.05
+
+
 def test_pixels_beyond_the_reference_are_zero(pixels):
     """Also where the last map of a table is sliced along z, at the very end of the memory."""
     coarse = 1.3 * PIXEL

@@ -5,16 +5,20 @@ import dataclasses
 import pytest
 import torch
 
-from mlit.deformation.local_coordinates import View
+from mlit.deformation.local_coordinates import EVEN, ODD, VIEW_COORDINATES, Coordinate, View
 from mlit.fourier.pixels import FourierPixels
 from mlit.fourier.slices import ReferenceTable
 from mlit.geometry.rotations import matrix_from_rotvec
-from mlit.likelihood.particle_images import ParticleImages
+from mlit.likelihood.particle_images import ParticleImages, WatchedAberrations
 from mlit.likelihood.statistics import local_statistics
-from tests.brute_force import Blobs, no_aberrations, rotations
+from mlit.optics.zernike import ODD_INDICES, zernike
+from tests.brute_force import Blobs, no_aberrations, plain_optics, rotations
 
 BOX, PIXEL = 16, 4.0
 PARTICLES, TILTS = 3, 2
+ZERO = torch.zeros(Coordinate.MAGNIFICATION.value.stop, dtype=torch.float64)
+SHIFT_OR_ODD = {0, 1, *ODD}
+SHARED = tuple(range(VIEW_COORDINATES, Coordinate.MAGNIFICATION.value.stop))
 
 
 def random(*shape, seed=0, dtype=torch.float64):
@@ -22,9 +26,13 @@ def random(*shape, seed=0, dtype=torch.float64):
 
 
 class Explicit:
-    """Images whose likelihood is -|X - CTF P|² / 2 pixel by pixel, as the fast one has it with a huge box."""
+    """Images whose likelihood is -|X - CTF P|² / 2 pixel by pixel, as the fast one has it with a huge box.
 
-    def __init__(self):
+    Where aberrations are watched, they differ from those that the images were cut for, and images are magnified.
+    """
+
+    def __init__(self, watched=()):
+        self.watched = watched
         self.pixels = FourierPixels.inside(BOX, PIXEL, 2.4 * PIXEL)
         self.blobs = [Blobs.molecule(16.0, 5.0, seed=seed) for seed in (1, 2)]
         self.which = torch.tensor([0, 1, 1])
@@ -36,9 +44,17 @@ class Explicit:
         self.middle = torch.full((TILTS,), 2.0, dtype=torch.float64)
         self.image = 30 * random(PARTICLES, TILTS, self.pixels.count, seed=7, dtype=torch.complex128)
         rotation = rotations(PARTICLES * TILTS).reshape(PARTICLES, TILTS, 3, 3)
-        self.view = View(
-            self.xy + random(PARTICLES, TILTS, 2, seed=8), rotation, self.defocus + 0.02, no_aberrations(TILTS)
-        )
+        optics = dataclasses.replace(plain_optics(TILTS), zernike_odd_rad=random(12, seed=9))
+        frequency = self.pixels.frequency.double()
+        self.functions = torch.cat([optics.even_functions(frequency), zernike(ODD_INDICES, frequency)])
+        self.start = torch.cat([optics.even_coefficients(), optics.zernike_odd_rad.expand(TILTS, -1)], 1)
+        shared = no_aberrations(TILTS)
+        shared[:, :24] = self.start
+        if watched:
+            shared[:, :24] += 0.2 * random(TILTS, 24, seed=10) / self.functions.square().mean(1).sqrt()
+            shared[:, 24:] += 0.03 * random(TILTS, 4, seed=11)
+        self.view = View(self.xy + random(PARTICLES, TILTS, 2, seed=8), rotation, self.defocus + 0.02, shared)
+        self.optics = optics
 
     def phase_at(self, tilt, defocus):
         return self.gamma[tilt] + (defocus - self.middle[tilt]) * self.slope
@@ -60,16 +76,32 @@ class Explicit:
             self.defocus,
             self.middle,
             torch.ones(PARTICLES, TILTS, dtype=torch.bool),
+            self.watched_aberrations() if self.watched else None,
         )
+
+    def watched_aberrations(self):
+        return dataclasses.replace(WatchedAberrations.of(self.optics, self.watched, self.pixels), start=self.start)
+
+    @property
+    def coordinates(self):
+        return [*range(VIEW_COORDINATES), *self.watched]
+
+    def phases(self, tilt, local):
+        """Change of the even and of the odd phase since the images were cut."""
+        change = self.view.aberrations[tilt, :24] - self.start[tilt] + local[EVEN.start : ODD.stop]
+        even = len(EVEN)
+        return change[:even] @ self.functions[:even], change[even:] @ self.functions[even:]
 
     def model(self, particle, tilt, local):
         """Whitened model of one image as real numbers, for a change of its local coordinates."""
         rotation = matrix_from_rotvec(local[2:5]) @ self.view.rotation[particle, tilt]
         frequency = self.pixels.frequency.double()
         shift = self.view.xy_angstrom[particle, tilt] + local[:2] - self.xy[particle, tilt]
-        place = -2 * torch.pi * (frequency @ shift)
-        projection = self.blobs[int(self.which[particle])].transform(frequency @ rotation[:2])
-        gamma = self.phase_at(tilt, self.view.defocus_um[particle, tilt] + local[5])
+        even, odd = self.phases(tilt, local)
+        place = -2 * torch.pi * (frequency @ shift) - odd
+        magnification = self.view.magnification[tilt] + local[-4:].reshape(2, 2)
+        projection = self.blobs[int(self.which[particle])].transform(frequency @ magnification.T @ rotation[:2])
+        gamma = self.phase_at(tilt, self.view.defocus_um[particle, tilt] + local[5]) + even
         whole = -torch.sin(gamma) * self.root[tilt] * projection * torch.polar(torch.ones_like(place), place)
         return torch.view_as_real(whole).flatten()
 
@@ -88,10 +120,15 @@ class Explicit:
         maps = torch.stack([blobs.volume(BOX, PIXEL) for blobs in self.blobs]).float()
         return ReferenceTable.from_maps(maps, PIXEL, padding=4)
 
+    def derivative(self, function, particle, tilt):
+        """Derivative of a function of an image by all coordinates that are looked at."""
+        jacobian = torch.autograd.functional.jacobian(lambda local: function(particle, tilt, local), ZERO)
+        return jacobian[..., self.coordinates]
 
-@pytest.fixture(scope="module")
-def explicit():
-    return Explicit()
+
+@pytest.fixture(scope="module", params=[(), SHARED], ids=["view", "aberrations"])
+def explicit(request):
+    return Explicit(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -110,30 +147,29 @@ def assert_close(found, expected, limit):
     assert bool((error <= limit * size).all()), (error / size).tolist()
 
 
-ZERO = torch.zeros(6, dtype=torch.float64)
-
-
 def test_cross_term_and_power(explicit, found):
     assert_close(found.cross, over_images(lambda p, t: explicit.cross(p, t, ZERO)), 0.01)
     assert_close(found.power, over_images(lambda p, t: explicit.power(p, t, ZERO)), 0.01)
 
 
 def test_slopes_are_the_derivatives(explicit, found):
-    """All six: two shifts, three turns from the left, defocus; the power's slope is half its derivative."""
+    """Shifts, turns from the left, defocus, aberrations; the power's slope is half its derivative."""
 
     def gradient(function):
-        return lambda p, t: torch.autograd.functional.jacobian(lambda local: function(p, t, local), ZERO)
+        return lambda p, t: explicit.derivative(function, p, t)
 
     assert_close(found.cross_slope, over_images(gradient(explicit.cross)), 0.015)
     expected = over_images(gradient(explicit.power)) / 2
-    assert float(expected[..., :2].abs().max()) < 1e-9, "a shift does not change the power"
-    assert_close(found.power_slope[..., 2:], expected[..., 2:], 0.03)
-    assert float(found.power_slope[..., :2].abs().max()) < 1e-4 * float(found.power.max())
+    phases = torch.tensor([i in SHIFT_OR_ODD for i in explicit.coordinates])
+    assert float(expected[..., phases].abs().max()) < 1e-9, "a phase does not change the power"
+    assert_close(found.power_slope[..., ~phases], expected[..., ~phases], 0.03)
+    width = found.curvature.diagonal(dim1=-2, dim2=-1).sqrt() * found.power.sqrt()[..., None]
+    assert bool((found.power_slope.abs() < 1e-4 * width)[..., phases].all())
 
 
 def test_curvature_is_that_of_gauss_and_newton(explicit, found):
     def squared(p, t):
-        jacobian = torch.autograd.functional.jacobian(lambda local: explicit.model(p, t, local), ZERO)
+        jacobian = explicit.derivative(explicit.model, p, t)
         return explicit.scale * jacobian.T @ jacobian
 
     expected = over_images(squared)
@@ -151,7 +187,7 @@ def test_gradient_for_any_amplitude(explicit, found):
         a = amplitude[t]
         return a * explicit.cross(p, t, local) - a**2 * explicit.power(p, t, local) / 2
 
-    expected = over_images(lambda p, t: torch.autograd.functional.jacobian(lambda x: likelihood(p, t, x), ZERO))
+    expected = over_images(lambda p, t: explicit.derivative(likelihood, p, t))
     assert_close(found.gradient(amplitude), expected, 0.02)
     values = over_images(lambda p, t: likelihood(p, t, ZERO))
     assert_close(found.log_likelihood(amplitude), values, 0.01)
@@ -183,14 +219,14 @@ def test_slopes_match_finite_differences_of_the_statistics_themselves(explicit, 
 
 
 def test_moving_the_view_equals_cutting_again(explicit):
-    """Data cut at the moved place and defocus, looked at where they were cut, give the same statistics."""
-    again = Explicit()
-    phase = (
-        2
-        * torch.pi
-        * torch.einsum("pc,xtc->xtp", again.pixels.frequency.double(), explicit.view.xy_angstrom - explicit.xy)
-    )
+    """Data cut at the moved place, defocus and aberrations, looked at as they were cut, give the same statistics."""
+    again = Explicit(explicit.watched)
+    shift = 2 * torch.pi * (explicit.view.xy_angstrom - explicit.xy)
+    even, odd = zip(*[explicit.phases(tilt, ZERO) for tilt in range(TILTS)], strict=True)
+    phase = torch.einsum("pc,xtc->xtp", again.pixels.frequency.double(), shift) + torch.stack(odd)
     again.image = again.image * torch.polar(torch.ones_like(phase), phase)
+    again.gamma = again.gamma + torch.stack(even)
+    again.start = explicit.view.aberrations[:, :24]
     again.xy, again.defocus = explicit.view.xy_angstrom, explicit.view.defocus_um
     table = explicit.table()
     moved = local_statistics(explicit.images(), explicit.view, table, explicit.which)
@@ -200,14 +236,17 @@ def test_moving_the_view_equals_cutting_again(explicit):
         assert torch.allclose(one, other, atol=2e-5 * float(other.abs().max()), rtol=1e-4), name
 
 
-def test_without_quadrature_defocus_has_no_slope_and_the_rest_is_the_same(explicit):
+@pytest.mark.parametrize("watched", [(), (*ODD, *Coordinate.MAGNIFICATION.value)], ids=["view", "aberrations"])
+def test_without_quadrature_defocus_has_no_slope_and_the_rest_is_the_same(watched):
+    explicit = Explicit(watched)
+    plain = [place for place, coordinate in enumerate(explicit.coordinates) if coordinate != 5]
     still = dataclasses.replace(explicit.view, defocus_um=explicit.defocus)
     full, table = explicit.images(), explicit.table()
     lean = dataclasses.replace(full, quadrature=full.quadrature[:, :0])
     with_it, without = (local_statistics(images, still, table, explicit.which) for images in (full, lean))
     assert torch.allclose(with_it.cross, without.cross)
-    assert torch.allclose(with_it.cross_slope[..., :5], without.cross_slope[..., :5])
-    assert torch.allclose(with_it.curvature[..., :5, :5], without.curvature[..., :5, :5])
+    assert torch.allclose(with_it.cross_slope[..., plain], without.cross_slope[..., plain])
+    assert torch.allclose(with_it.curvature[..., plain, :][..., plain], without.curvature[..., plain, :][..., plain])
     assert float(without.cross_slope[..., 5].abs().max()) == 0
     assert float(without.power_slope[..., 5].abs().max()) == 0
     assert float(without.curvature[..., 5, :].abs().max()) == 0
