@@ -87,12 +87,15 @@ class WeightedImages:
 def normalise(images: Float[Tensor, "tilt y x"]) -> Float[Tensor, "tilt y x"]:
     """Mean zero and variance one with outliers clipped, contrast turned so that molecules are bright."""
     out = torch.empty_like(images)
-    for raw, image in zip(images, out, strict=True):  # one at a time: a series of large images fills the memory
-        clipped = raw
+
+    def fill(tilt: int) -> None:  # a tilt at a time: a series of large images fills the memory
+        clipped = images[tilt]
         for _ in range(2):
             mean, deviation = clipped.mean(), clipped.std()
             clipped = clipped.clamp(mean - 5 * deviation, mean + 5 * deviation)
-        image.copy_((clipped.mean() - clipped) / clipped.std().clamp(min=1e-12))
+        out[tilt] = (clipped.mean() - clipped) / clipped.std().clamp(min=1e-12)
+
+    run_pieces(fill, range(len(images)), images.device)
     return out
 
 
@@ -112,18 +115,19 @@ def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:
     height, width = images.pixels.shape[1:]
     side = even_fast_size(max(height, width))
     coarse = min(side, even_size(side * pixel / (resolution_angstrom / 2) * 1.05))
-    ky = torch.fft.fftfreq(side, pixel, device=images.pixels.device)[:, None]
-    kx = torch.fft.rfftfreq(side, pixel, device=images.pixels.device)[None]
-    frequency = torch.hypot(ky, kx)
+    device = images.pixels.device
+    ky = torch.fft.fftfreq(coarse, pixel * side / coarse, device=device)[:, None]
+    kx = torch.fft.rfftfreq(coarse, pixel * side / coarse, device=device)[None]
+    frequency, place = torch.hypot(ky, kx).unique(return_inverse=True)
 
     def filtered(tilt: int) -> Tensor:
         one = images.tilt(tilt)
-        spectrum = torch.fft.rfft2(one.pixels[0], s=(side, side))
-        spectrum = spectrum * (one.envelope(frequency) / one.noise_density(frequency))[0]
-        spectrum = resize_spectrum(spectrum, side, coarse, 2)
-        return torch.fft.irfft2(spectrum, s=(coarse, coarse)) * (coarse / side) ** 2
+        spectrum = resize_spectrum(torch.fft.rfft2(one.pixels[0], s=(side, side)), side, coarse, 2)
+        weight = (one.envelope(frequency) / one.noise_density(frequency))[0] * (coarse / side) ** 2
+        on_grid = weight.index_select(0, place.flatten()).reshape(place.shape)
+        return torch.fft.irfft2(spectrum * on_grid, s=(coarse, coarse))
 
-    out = run_pieces(filtered, range(len(images.pixels)), images.pixels.device)
+    out = run_pieces(filtered, range(len(images.pixels)), device)
     return WeightedImages(torch.stack(out), pixel * side / coarse)
 
 
