@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -85,6 +86,22 @@ def test_phase_agrees_with_the_polar_formula(kx, ky, defocus_um, delta_um, angle
     gamma = phase_aberration(tensor([[kx, ky]]), tensor([defocus_um]), series)
     expected = one_phase(kx, ky, defocus_um, delta_um, angle, phase, series)
     assert gamma.item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_zernike_terms_by_hand():
+    """Radius in 1/Å, phases in radians, the same in all tilts; odd terms are no part of gamma."""
+    even, odd = torch.zeros(8, dtype=torch.float64), torch.zeros(12, dtype=torch.float64)
+    even[2], even[7], odd[4] = 0.7, -20.0, 30.0  # k² cos 2θ, k⁴ cos 4θ, (3 k³ - 2 k) cos θ
+    plain = optics()
+    series = dataclasses.replace(plain, zernike_even_rad=even, zernike_odd_rad=odd)
+    k, angle = 0.2, 0.3
+    frequency = tensor([[k * math.cos(angle), k * math.sin(angle)]])
+    change = series.static_phase(frequency) - plain.static_phase(frequency)
+    expected = 0.7 * k**2 * math.cos(2 * angle) - 20 * k**4 * math.cos(4 * angle)
+    torch.testing.assert_close(change, torch.full((2, 1), expected, dtype=torch.float64))
+    assert series.odd_phase(frequency).item() == pytest.approx(30 * (3 * k**3 - 2 * k) * math.cos(angle))
+    assert series.odd_phase(-frequency).item() == -series.odd_phase(frequency).item()
+    assert plain.odd_phase(frequency).item() == 0
 
 
 def test_underfocus_makes_the_ctf_positive_at_low_frequency():
