@@ -8,6 +8,7 @@ import torch
 
 from mlit.deformation.block import Block
 from mlit.deformation.local_coordinates import View, local_tangent
+from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.pixels import FourierPixels
@@ -51,7 +52,7 @@ def model(source) -> SeriesModel:
         level_angle_y_rad=torch.tensor(-0.02, dtype=torch.float64),
     )
     position = size * (0.5 + 0.15 * normal(2, PARTICLES, 3)).clamp(0.1, 0.9)
-    poses = Poses(position, matrix_from_rotvec(normal(3, PARTICLES, 3)), 10.0, 10.0)
+    poses = Poses(position, matrix_from_rotvec(normal(3, PARTICLES, 3)), PosePrior(10.0, 10.0))
     return SeriesModel(imaging_of(geometry), poses, [names["LevelAngles"](imaging_of(geometry), prior_deg=2.0)])
 
 

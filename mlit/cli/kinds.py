@@ -12,12 +12,13 @@ class Kind(Enum):
     WHOLE = "a whole number"
     NUMBER = "a number"
     TEXT = "text"
+    NUMBERS = "a number, or several in [brackets]"
     LIST = "a list in [brackets]"
     GROUP = "a group of keys"
     ANY = "anything"
 
 
-# Keys without a default, or with null for "none": the default does not tell their kind.
+# Keys without a default, with null for "none", or with two kinds: the default does not tell what they take.
 KINDS_WITHOUT_DEFAULT = {
     "output": Kind.TEXT,
     "data.settings": Kind.TEXT,
@@ -27,6 +28,8 @@ KINDS_WITHOUT_DEFAULT = {
     "species.half_maps": Kind.LIST,
     "species.mask": Kind.TEXT,
     "species.pixel_size_angstrom": Kind.NUMBER,
+    "model.poses.position_prior_angstrom": Kind.NUMBERS,
+    "model.poses.rotation_prior_deg": Kind.NUMBERS,
     "simulation.structure.path": Kind.TEXT,
     "simulation.structure.seed": Kind.WHOLE,
     "simulation.sample.min_distance_angstrom": Kind.NUMBER,
@@ -61,6 +64,8 @@ def expected_kind(key: str, default: Any) -> Kind:
 def fits(value: Any, expected: Kind) -> bool:
     """Tell whether a value may stand where a kind is expected (whole numbers are numbers)."""
     kind = kind_of(value)
+    if expected is Kind.NUMBERS:
+        return all(fits(entry, Kind.NUMBER) for entry in (value if kind is Kind.LIST else [value]))
     return Kind.ANY in (kind, expected) or kind == expected or (kind, expected) == (Kind.WHOLE, Kind.NUMBER)
 
 

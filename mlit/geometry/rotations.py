@@ -51,6 +51,20 @@ def matrix_from_euler(euler_rad: Float[Tensor, "... 3"]) -> Float[Tensor, "... 3
     return rotation_z(-psi) @ rotation_y(-tilt) @ rotation_z(-rot)
 
 
+def euler_axes(euler_rad: Float[Tensor, "... 3"]) -> Float[Tensor, "... 3 3"]:
+    """Axes in the observer's frame about which each of the Euler angles turns, as columns (rot, tilt, psi).
+
+    A small change ``d`` of the angles turns their matrix from the left by the rotation vector ``euler_axes @ d``. Where
+    tilt is 0 or 180 degrees two of the axes coincide.
+    """
+    _, tilt, psi = euler_rad.unbind(-1)
+    in_plane = rotation_z(-psi)
+    rot_axis = (in_plane @ rotation_y(-tilt))[..., 2]
+    psi_axis = torch.zeros_like(rot_axis)
+    psi_axis[..., 2] = 1
+    return -torch.stack([rot_axis, in_plane[..., 1], psi_axis], -1)
+
+
 def euler_from_matrix(matrix: Float[Tensor, "... 3 3"]) -> Float[Tensor, "... 3"]:
     """RELION's Euler angles of rotation matrices, for writing files.
 

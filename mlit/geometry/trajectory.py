@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+MIDDLE = 0.5  # of the exposure, in normalised dose
+
 
 def normalised_dose(dose: Float[Tensor, "tilt"]) -> Float[Tensor, "tilt"]:
     """Accumulated dose mapped to [0, 1] over all tilts of a series; 0 where all doses are equal."""
@@ -72,3 +74,36 @@ def evaluate_trajectory(
     bend_left = slopes[:, index] - (right - left)
     bend_right = slopes[:, index + 1] - (right - left)
     return left + u * (right - left) + u * (1 - u) * ((1 - u) * bend_left - u * bend_right)
+
+
+def sample_times(count: int) -> Float[Tensor, " sample"]:
+    """Normalised dose of the samples of a trajectory; that of a single one, which holds for all, is the middle."""
+    if count == 1:
+        return torch.full((1,), MIDDLE, dtype=torch.float64)
+    return torch.linspace(0, 1, count, dtype=torch.float64)
+
+
+def resample_trajectory(
+    samples: Float[Tensor, "particle old channel"], count: int
+) -> Float[Tensor, "particle new channel"]:
+    """Evaluate trajectories at the times of another number of samples."""
+    if samples.shape[1] == count:
+        return samples
+    return evaluate_trajectory(samples, sample_times(count).to(samples))
+
+
+def continuous_euler(euler_rad: Float[Tensor, "particle sample 3"]) -> Float[Tensor, "particle sample 3"]:
+    """Give every sample of a trajectory the Euler angles nearest to those before it.
+
+    Readers interpolate the three angles one by one, so a jump by a turn or to the other triple of the same rotation
+    (rot + π, -tilt, psi + π) would turn the particle around on its way.
+    """
+    out = [euler_rad[:, 0]]
+    half, turn = torch.pi, 2 * torch.pi
+    for now in euler_rad.unbind(1)[1:]:
+        other = torch.stack([now[:, 0] + half, -now[:, 1], now[:, 2] + half], -1)
+        twins = torch.stack([now, other])
+        twins = twins - turn * torch.round((twins - out[-1]) / turn)
+        nearest = (twins - out[-1]).abs().sum(-1).argmin(0)
+        out.append(twins[nearest, torch.arange(len(now))])
+    return torch.stack(out, 1)

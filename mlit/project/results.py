@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mlit.deformation.imaging import Imaging
 from mlit.deformation.series_model import SeriesModel
-from mlit.geometry.rotations import euler_from_matrix, matrix_from_euler
+from mlit.geometry.rotations import euler_from_matrix
+from mlit.geometry.trajectory import continuous_euler, resample_trajectory
 from mlit.io.atomic import atomic_write
 from mlit.io.fsc_star import write_fsc_star
 from mlit.io.mrc import write_mrc
@@ -43,35 +43,23 @@ def write_series(folder: Path, series: SeriesInput, imaging: Imaging) -> None:
 
 
 def refined_particles(project: Project, models: Mapping[str, SeriesModel]) -> ParticleTable:
-    """Particle table with the poses of the models; rows of series without a model keep theirs."""
+    """Particle table with the poses of the models.
+
+    All rows get as many samples over the exposure as the models have. Apart from that, rows of series without a model
+    keep their poses.
+    """
     table = project.particles
-    position, euler = table.position_angstrom.copy(), table.euler_deg.copy()
+    samples = max([table.samples, *(model.poses.samples for model in models.values())])
+    position = resample_trajectory(torch.from_numpy(table.position_angstrom), samples).clone()
+    euler = resample_trajectory(torch.from_numpy(table.euler_deg), samples).clone()
     for series in project.series:
         if series.name not in models:
             continue
-        rows = series.particle_index.numpy()
         poses = models[series.name].poses
-        start = matrix_from_euler(torch.from_numpy(np.deg2rad(table.euler_deg[rows])))
-        where, turned = poses.moved(torch.from_numpy(table.position_angstrom[rows]), start, poses.raw.detach())
-        position[rows] = where.numpy()
-        euler[rows] = continuous_euler(np.rad2deg(euler_from_matrix(turned).numpy()))
-    return dataclasses.replace(table, position_angstrom=position, euler_deg=euler)
-
-
-def continuous_euler(euler_deg: np.ndarray) -> np.ndarray:
-    """Give every sample of a trajectory ``[particle, sample, 3]`` the Euler angles nearest to those before it.
-
-    Readers interpolate the three angles one by one, so a jump by 360° or to the other triple of the same rotation
-    (rot + 180°, -tilt, psi + 180°) would turn the particle around on its way.
-    """
-    out = euler_deg.copy()
-    for sample in range(1, out.shape[1]):
-        before, now = out[:, sample - 1], out[:, sample]
-        twins = np.stack([now, np.stack([now[:, 0] + 180, -now[:, 1], now[:, 2] + 180], -1)])
-        twins -= 360 * np.round((twins - before) / 360)
-        nearest = np.abs(twins - before).sum(-1).argmin(0)
-        out[:, sample] = twins[nearest, np.arange(len(now))]
-    return out
+        where, turned = poses.at_samples(poses.raw.detach())
+        position[series.particle_index] = where
+        euler[series.particle_index] = continuous_euler(euler_from_matrix(turned)).rad2deg()
+    return dataclasses.replace(table, position_angstrom=position.numpy(), euler_deg=euler.numpy())
 
 
 def write_maps(folder: Path, halves: HalfMaps) -> None:

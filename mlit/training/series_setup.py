@@ -10,13 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mlit.deformation.imaging import Imaging
+from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
 from mlit.deformation.registry import make_blocks
 from mlit.deformation.series_model import SeriesModel
+from mlit.deformation.trajectories import make_poses
 from mlit.errors import InputError
-from mlit.geometry.rotations import matrix_from_euler
 from mlit.geometry.symmetry import point_group
-from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
+from mlit.geometry.trajectory import normalised_dose
 from mlit.io.particle_table import ParticleTable
 from mlit.project.project import Project, SeriesInput
 from mlit.training.series_step import SeriesContext
@@ -116,17 +117,25 @@ def make_model(series: SeriesInput, particles: ParticleTable, options: Mapping[s
     options
         Arguments of the poses and of each block.
     """
-    rows = series.particle_index.numpy()
-    position = torch.from_numpy(particles.position_angstrom[rows])
-    euler = torch.from_numpy(particles.euler_deg[rows]).deg2rad()
-    if particles.samples == 1:
-        position, rotation = position[:, 0], matrix_from_euler(euler[:, 0])
-    else:
-        time = normalised_dose(series.geometry.dose)
-        position = evaluate_trajectory(position, time)
-        rotation = matrix_from_euler(evaluate_trajectory(euler, time))
     imaging = Imaging(series.geometry, series.optics)
-    return SeriesModel(imaging, Poses(position, rotation, **options["poses"]), make_blocks(imaging, options))
+    return SeriesModel(imaging, _poses(series, particles, options["poses"]), make_blocks(imaging, options))
+
+
+def _poses(series: SeriesInput, particles: ParticleTable, options: Mapping[str, Any]) -> Poses:
+    rows = series.particle_index.numpy()
+    prior = PosePrior(
+        options["position_prior_angstrom"],
+        options["rotation_prior_deg"],
+        options["motion_prior_angstrom"],
+        options["motion_prior_deg"],
+    )
+    return make_poses(
+        torch.from_numpy(particles.position_angstrom[rows]),
+        torch.from_numpy(particles.euler_deg[rows]).deg2rad(),
+        normalised_dose(series.geometry.dose),
+        prior,
+        options["temporal_samples"],
+    )
 
 
 def make_context(
@@ -144,7 +153,7 @@ def make_context(
 
 
 def check_model_options(options: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise for a prior of no width or an impossible grid.
+    """Raise for a prior of no width, an impossible grid, or no pose.
 
     Raises
     ------
@@ -155,10 +164,18 @@ def check_model_options(options: Mapping[str, Mapping[str, Any]]) -> None:
         for name, value in arguments.items():
             if name == "grid":
                 _check_grid(block, value)
-            if ("prior" in name or name == "smoothness") and not value > 0:
-                raise InputError(
-                    f"model.{block}.{name}={value}: must be above zero; switch a block off with enabled=false"
-                )
+            if "prior" in name or name == "smoothness":
+                _check_widths(f"model.{block}.{name}", value)
+            if name == "temporal_samples" and value < 1:
+                raise InputError(f"model.{block}.{name}={value}: a particle has at least one pose")
+
+
+def _check_widths(key: str, value: float | Sequence[float | None]) -> None:
+    widths = value if isinstance(value, Sequence) else [value]
+    if isinstance(value, Sequence) and len(value) != 3:
+        raise InputError(f"{key}={value}: give one number, or three along the axes of the reference")
+    if not all(width is not None and width > 0 for width in widths):
+        raise InputError(f"{key}={value}: must be above zero; switch a block off with enabled=false")
 
 
 def _check_grid(block: str, nodes: Sequence[int]) -> None:

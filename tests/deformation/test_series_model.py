@@ -6,6 +6,7 @@ import torch
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.image_warp import ImageWarp
 from mlit.deformation.local_coordinates import View, local_tangent
+from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.deformation.stage_angles import StageAngles
@@ -20,7 +21,7 @@ def make(geometry, particles, names=("image_warp", "volume_warp", "stage_angles"
         "stage_angles": lambda: StageAngles(imaging_of(geometry), 0.5),
         "defocus": lambda: Defocus(imaging_of(geometry), 0.05),
     }
-    model = SeriesModel(imaging_of(geometry), Poses(*particles, 5.0, 2.0), [blocks[name]() for name in names])
+    model = SeriesModel(imaging_of(geometry), Poses(*particles, PosePrior(5.0, 2.0)), [blocks[name]() for name in names])
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for parameter in model.parameters():

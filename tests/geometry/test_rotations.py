@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlit.geometry.rotations import (
+    euler_axes,
     euler_from_matrix,
     matrix_from_euler,
     matrix_from_rotvec,
@@ -127,3 +128,12 @@ def test_rotvec_under_forward_mode_and_vmap():
     assert jacobian[2, 0, 0, 1] == -1
     inverse = torch.vmap(rotvec_from_matrix)(IDENTITY.expand(4, 3, 3))
     torch.testing.assert_close(inverse, torch.zeros(4, 3, dtype=torch.float64))
+
+
+def test_axes_of_euler_angles_are_those_of_a_small_change():
+    euler = torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    change = torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    step = 1e-5
+    turn = matrix_from_euler(euler + step * change) @ matrix_from_euler(euler - step * change).transpose(-1, -2)
+    expected = (euler_axes(euler) @ change[..., None]).squeeze(-1)
+    torch.testing.assert_close(rotvec_from_matrix(turn) / (2 * step), expected, atol=1e-8, rtol=1e-6)

@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
-from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
+from mlit.geometry.rotations import euler_from_matrix, matrix_from_euler
+from mlit.geometry.trajectory import (
+    continuous_euler,
+    evaluate_trajectory,
+    normalised_dose,
+    resample_trajectory,
+    sample_times,
+)
 
 FRACTIONS = torch.linspace(0, 1, 37, dtype=torch.float64)
 
@@ -56,3 +63,27 @@ def test_flat_samples_have_finite_gradients():
     evaluate_trajectory(samples, FRACTIONS).sum().backward()
     assert samples.grad is not None
     assert torch.isfinite(samples.grad).all()
+
+
+def test_a_single_sample_sits_in_the_middle():
+    assert sample_times(1).tolist() == [0.5]
+    torch.testing.assert_close(sample_times(3), torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+
+
+def test_resampling_follows_the_curve():
+    samples = torch.randn(2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert resample_trajectory(samples, 3) is samples
+    fine = resample_trajectory(samples, 5)
+    torch.testing.assert_close(fine[:, ::2], samples)
+    quarter = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    torch.testing.assert_close(fine[:, 1::2], evaluate_trajectory(samples, quarter))
+    torch.testing.assert_close(resample_trajectory(samples, 1), samples[:, 1:2])
+
+
+def test_angles_are_continued_from_sample_to_sample():
+    """Through ±180° and to the other triple of the same rotation."""
+    wanted = torch.tensor([[170.0, 40.0, -170.0], [185.0, 42.0, -185.0], [200.0, -3.0, -190.0]]).double().deg2rad()
+    stored = euler_from_matrix(matrix_from_euler(wanted))
+    found = continuous_euler(stored[None])[0]
+    assert float((stored - wanted).abs().max()) > 1
+    torch.testing.assert_close(found, wanted)

@@ -5,6 +5,7 @@ import torch
 
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.image_warp import ImageWarp
+from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.likelihood.normal_equations import assemble, with_prior
@@ -16,7 +17,7 @@ def model():
     geometry = flat_geometry(3, 400.0)
     place = torch.tensor([[100.0, 90, 60], [300, 200, 40], [220, 310, 70], [50, 330, 55]]).double()
     blocks = [ImageWarp(imaging_of(geometry), (2, 1), 8.0, 3.0, 0.5), Defocus(imaging_of(geometry), 0.05)]
-    made = SeriesModel(imaging_of(geometry), Poses(place, rotations(4), 5.0, 2.0), blocks)
+    made = SeriesModel(imaging_of(geometry), Poses(place, rotations(4), PosePrior(5.0, 2.0)), blocks)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in made.parameters():
@@ -93,7 +94,7 @@ def test_poses_that_are_held_are_not_moved(model, local):
 
 def test_a_series_without_hyperparameters(local):
     geometry = flat_geometry(3, 400.0)
-    poses = Poses(torch.full((4, 3), 100.0, dtype=torch.float64), rotations(4), 5.0, 2.0)
+    poses = Poses(torch.full((4, 3), 100.0, dtype=torch.float64), rotations(4), PosePrior(5.0, 2.0))
     model = SeriesModel(imaging_of(geometry), poses, [])
     system = with_prior(assemble(model.jacobians(), *local, 0), model)
     item, shared = system.solve()

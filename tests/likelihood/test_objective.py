@@ -8,6 +8,7 @@ import torch
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.image_warp import ImageWarp
 from mlit.deformation.imaging import Imaging
+from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.deformation.stage_angles import StageAngles
@@ -42,7 +43,7 @@ def make_objective(error=0.0, amplitude_prior=None, seed=0):
     tilts = TiltImages(torch.stack(images).float() + noise, PIXEL, torch.ones(TILTS, 48), torch.zeros(TILTS))
     model = SeriesModel(
         imaging,
-        Poses(place, rotation, 3.0, 3.0),
+        Poses(place, rotation, PosePrior(3.0, 3.0)),
         [ImageWarp(imaging, (2, 2), 5.0, 2.0, 0.5), StageAngles(imaging, 0.5), Defocus(imaging, 0.1)],
     )
     generator = torch.Generator().manual_seed(seed + 1)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
 from mlit.geometry.rotations import matrix_from_rotvec, rotvec_from_matrix
 from mlit.geometry.symmetry import point_group
@@ -191,7 +192,7 @@ def test_particles_that_follow_see_what_they_saw(small, render):
     assert found is not None
     generator = torch.Generator().manual_seed(3)
     place = torch.rand(6, 3, generator=generator, dtype=torch.float64) * 500
-    poses = Poses(place, rotations(6), 5.0, 2.0)
+    poses = Poses(place, rotations(6), PosePrior(5.0, 2.0))
     raw = torch.randn(6, 6, generator=generator, dtype=torch.float64)
     half = torch.tensor([0, 1, 0, 1, 1, 0])
     plane = torch.cat([(torch.rand(40, 2, generator=generator) - 0.5) * 0.12, torch.zeros(40, 1)], 1).double()

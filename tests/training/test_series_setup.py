@@ -14,7 +14,14 @@ from mlit.training.series_setup import (
     make_model,
 )
 
-OPTIONS = {"poses": {"position_prior_angstrom": 10.0, "rotation_prior_deg": 10.0}}
+POSES = {
+    "position_prior_angstrom": 10.0,
+    "rotation_prior_deg": [5.0, 5.0, 20.0],
+    "temporal_samples": 1,
+    "motion_prior_angstrom": 3.0,
+    "motion_prior_deg": 1.0,
+}
+OPTIONS = {"poses": POSES}
 
 
 def with_halves(project, half_set, **changes):
@@ -99,6 +106,14 @@ def test_model_starts_from_the_table(small):
     assert model.block_list == []
 
 
+def test_particles_may_be_given_several_poses(small):
+    model = make_model(small.series[0], small.particles, {"poses": POSES | {"temporal_samples": 3}})
+    assert model.poses.raw.shape == (8, 18)
+    where, _ = model.poses.at(model.poses.raw)
+    place = small.particles.position_angstrom[small.series[0].particle_index.numpy()]
+    np.testing.assert_allclose(where.detach().numpy(), np.broadcast_to(place, where.shape))
+
+
 def test_trajectories_are_followed_over_the_dose(small):
     table = small.particles
     step = np.array([6.0, 0.0, -3.0])
@@ -141,7 +156,17 @@ def test_molecules_that_can_be_seen_are_taken(small):
 
 @pytest.mark.parametrize(
     "options",
-    [{"image_warp": {"grid": [3]}}, {"image_warp": {"grid": [0, 2]}}, {"poses": {"rotation_prior_deg": -1.0}}],
+    [
+        {"image_warp": {"grid": [3]}},
+        {"image_warp": {"grid": [0, 2]}},
+        {"volume_warp": {"grid": [3, 3, 2]}},
+        {"volume_warp": {"grid": [3, 3, 2, 1]}},
+        {"poses": {"rotation_prior_deg": -1.0}},
+        {"poses": {"rotation_prior_deg": [1.0, 2.0]}},
+        {"poses": {"position_prior_angstrom": [1.0, 2.0, 0.0]}},
+        {"poses": {"position_prior_angstrom": [1.0, None, 2.0]}},
+        {"poses": {"temporal_samples": 0}},
+    ],
 )
 def test_impossible_options_are_refused(options):
     with pytest.raises(InputError, match=rf"model\.{next(iter(options))}"):

@@ -1,0 +1,90 @@
+"""What is written of the poses: samples over the exposure, and rows of series without a model."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from mlit.geometry.rotations import matrix_from_euler, rotvec_from_matrix
+from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
+from mlit.io.particles import read_particles, write_particles
+from mlit.project.results import refined_particles
+from mlit.training.series_setup import make_model
+
+OPTIONS = {
+    "poses": {
+        "position_prior_angstrom": 10.0,
+        "rotation_prior_deg": 5.0,
+        "temporal_samples": 1,
+        "motion_prior_angstrom": 4.0,
+        "motion_prior_deg": 1.0,
+    }
+}
+
+
+def models_of(project, samples, names):
+    """Models away from their start, half of whose particles followed a motion of their reference."""
+    options = {"poses": OPTIONS["poses"] | {"temporal_samples": samples}}
+    models = {s.name: make_model(s, project.particles, options) for s in project.series if s.name in names}
+    turn = matrix_from_euler(torch.tensor([0.02, 0.03, -0.01], dtype=torch.float64))
+    for model in models.values():
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            model.poses.raw.copy_(torch.randn(model.poses.raw.shape, generator=generator, dtype=torch.float64))
+        model.poses.follow(torch.arange(8) % 2 == 0, turn, torch.tensor([3.0, -2.0, 1.0]))
+    return models
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_the_table_gives_the_views_of_the_model(small, tmp_path, samples):
+    """Through the file: positions to the digits written, orientations to second order in the turn."""
+    series = small.series[0]
+    models = models_of(small, samples, [series.name])
+    write_particles(tmp_path / "refined.star", refined_particles(small, models))
+    table = read_particles(tmp_path / "refined.star")
+    assert table.samples == samples
+    rows, time = series.particle_index.numpy(), normalised_dose(series.geometry.dose)
+    position = evaluate_trajectory(torch.from_numpy(table.position_angstrom[rows]), time)
+    euler = evaluate_trajectory(torch.from_numpy(table.euler_deg[rows]).deg2rad(), time)
+    with torch.no_grad():
+        view = models[series.name]()
+    assert torch.allclose(series.geometry.project(position).xy_angstrom, view.xy_angstrom, atol=1e-5)
+    found = series.geometry.orient(matrix_from_euler(euler), position)
+    error = rotvec_from_matrix(found @ view.rotation.transpose(-1, -2)).norm(dim=-1).rad2deg()
+    assert float(error.max()) < (0.2 if samples > 1 else 1e-5)
+    assert float(error.median()) < (0.02 if samples > 1 else 1e-5)
+
+
+def test_rows_without_a_model_keep_their_poses_in_as_many_samples(small):
+    first, second = small.series[:2]
+    table = refined_particles(small, models_of(small, 2, [first.name]))
+    rows = second.particle_index.numpy()
+    before = small.particles
+    assert table.position_angstrom.shape[1] == 2
+    for sample in range(2):
+        np.testing.assert_array_equal(table.position_angstrom[rows, sample], before.position_angstrom[rows, 0])
+        np.testing.assert_array_equal(table.euler_deg[rows, sample], before.euler_deg[rows, 0])
+
+
+def test_a_table_without_models_stays_as_it_is(small):
+    table = refined_particles(small, {})
+    np.testing.assert_array_equal(table.position_angstrom, small.particles.position_angstrom)
+    np.testing.assert_array_equal(table.euler_deg, small.particles.euler_deg)
+
+
+def test_a_start_that_moves_keeps_its_samples(small):
+    """And models that did not move give them back."""
+    before = small.particles
+    moving = dataclasses.replace(
+        before,
+        position_angstrom=np.concatenate([before.position_angstrom, before.position_angstrom + 5.0], 1),
+        euler_deg=np.concatenate([before.euler_deg, before.euler_deg + 2.0], 1),
+    )
+    project = dataclasses.replace(small, particles=moving)
+    models = {s.name: make_model(s, moving, OPTIONS) for s in project.series}
+    table = refined_particles(project, models)
+    np.testing.assert_allclose(table.position_angstrom, moving.position_angstrom)
+    turn = (np.deg2rad(table.euler_deg), np.deg2rad(moving.euler_deg))
+    found, expected = (matrix_from_euler(torch.from_numpy(euler)) for euler in turn)
+    torch.testing.assert_close(found, expected)
