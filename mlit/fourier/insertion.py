@@ -75,13 +75,15 @@ def insert(
     whose interpolation kernel would leave the grid are left out.
     """
     plane = pixels.frequency * sums.length_angstrom
+    ramp = plane.norm(dim=-1)
     reach = reach_in_voxels(sums.size) / largest_stretch(rotation)
     if pixels.highest_frequency * sums.length_angstrom >= reach:
-        kept = plane.norm(dim=-1) < reach
-        plane, data, weight = plane[kept], data[:, kept], weight[:, kept]
+        inside = ramp < reach
+        ramp, plane = ramp * inside, plane * inside[:, None]  # pixels beyond add nothing, at the origin
+        used = len(inside) - int(inside.flip(0).int().argmax())  # few are left: pixels are ordered by shell
+        ramp, plane, data, weight = ramp[:used], plane[:used], data[:, :used], weight[:, :used]
     x, y, z = rotated_coordinates(rotation, plane)
     around = corners(x, y, z, sums.size)
-    ramp = plane.norm(dim=-1)
     data, weight = data * ramp, weight * ramp
     imaginary = torch.where(around.mate, -1.0, 1.0) * data.imag.reshape(-1)
     values = torch.stack([data.real.reshape(-1), imaginary, weight.reshape(-1)], -1)
