@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,7 +13,12 @@ from mlit.deformation.prior import GaussianPrior
 
 
 class StageAngles(Block):
-    """Three small rotations of all particles in each tilt, as M has them: they turn particles, not positions.
+    """Three small rotations of each tilt.
+
+    As M has them, they are rotations about x, y and z of the image that turn particles and not positions. As errors of
+    the stage they are those of the tilt angle and of the axis angle, which move the particles as well, and a rotation
+    about the direction across the axis. For this one files have no place but that of M's angles, so it turns particles
+    only; what it would move is a bend of the image that an image warp can take up.
 
     Parameters
     ----------
@@ -20,22 +26,35 @@ class StageAngles(Block):
         Starting imaging.
     prior_deg
         Standard deviation of each angle.
+    physical
+        Whether the angles are errors of the stage.
     """
 
     name = "stage_angles"
 
-    def __init__(self, imaging: Imaging, prior_deg: float) -> None:
-        tilts = imaging.geometry.tilts
+    def __init__(self, imaging: Imaging, prior_deg: float, physical: bool = False) -> None:
+        geometry = imaging.geometry
+        tilts = geometry.tilts
         super().__init__(tilts * 3, per_tilt_columns(tilts, 3), GaussianPrior.independent(tilts * 3))
-        rows, columns = imaging.geometry.stage_angles_rad.shape[1:3]
-        self.start = resample_grid(imaging.geometry.stage_angles_rad, (tilts, rows, columns))
+        rows, columns = geometry.stage_angles_rad.shape[1:3]
+        self.start = resample_grid(geometry.stage_angles_rad, (tilts, rows, columns))
+        self.tilt_angle_rad, self.axis_angle_rad = geometry.tilt_angle_rad, geometry.axis_angle_rad
         self.scale_rad = math.radians(prior_deg)
+        self.as_errors_of_stage = physical
 
     def deform(self, imaging: Imaging, raw: Float[Tensor, " parameter"]) -> Imaging:
         """Add the angles to the starting ones."""
-        nodes = self.start + (raw * self.scale_rad).reshape(-1, 1, 1, 3)
-        return imaging.with_geometry(stage_angles_rad=nodes)
+        angles = (raw * self.scale_rad).reshape(-1, 3)
+        if not self.as_errors_of_stage:
+            return imaging.with_geometry(stage_angles_rad=self.start + angles[:, None, None])
+        across, tilt, axis = angles.unbind(1)
+        direction = torch.stack([self.axis_angle_rad.cos(), self.axis_angle_rad.sin(), 0 * self.axis_angle_rad], -1)
+        return imaging.with_geometry(
+            stage_angles_rad=self.start + (across[:, None] * direction)[:, None, None],
+            tilt_angle_rad=self.tilt_angle_rad + tilt,
+            axis_angle_rad=self.axis_angle_rad + axis,
+        )
 
     def physical(self) -> Float[Tensor, "tilt 3"]:
-        """Deviation from the start in degrees."""
+        """Deviation from the start in degrees: about x, y, z, or about the direction across, in tilt and in axis."""
         return (self.raw.detach() * math.degrees(self.scale_rad)).reshape(-1, 3)

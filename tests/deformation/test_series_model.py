@@ -19,9 +19,12 @@ def make(geometry, particles, names=("image_warp", "volume_warp", "stage_angles"
         "image_warp": lambda: ImageWarp(imaging_of(geometry), (2, 3), 8.0, 3.0, 0.5),
         "volume_warp": lambda: VolumeWarp(imaging_of(geometry), (2, 3, 2, 4), 4.0, 0.5),
         "stage_angles": lambda: StageAngles(imaging_of(geometry), 0.5),
+        "stage": lambda: StageAngles(imaging_of(geometry), 0.5, physical=True),
         "defocus": lambda: Defocus(imaging_of(geometry), 0.05),
     }
-    model = SeriesModel(imaging_of(geometry), Poses(*particles, PosePrior(5.0, 2.0)), [blocks[name]() for name in names])
+    model = SeriesModel(
+        imaging_of(geometry), Poses(*particles, PosePrior(5.0, 2.0)), [blocks[name]() for name in names]
+    )
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -49,7 +52,7 @@ def test_jacobians_by_poses_match_finite_differences(geometry, particles):
         assert torch.allclose(found[..., k], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["image_warp", "volume_warp", "stage_angles", "defocus"])
+@pytest.mark.parametrize("name", ["image_warp", "volume_warp", "stage_angles", "stage", "defocus"])
 def test_jacobians_by_each_parameter_of_a_block_match_finite_differences(geometry, particles, name):
     """Parameter by parameter, so that a wrong colouring (a tilt that sees another's parameter) shows."""
     model = make(geometry, particles, (name,))

@@ -6,7 +6,9 @@ import math
 import torch
 
 from mlit.deformation.stage_angles import StageAngles
-from mlit.geometry.rotations import rotation_x, rotation_y, rotation_z
+from mlit.geometry.rotations import rotation_x, rotation_y, rotation_z, rotvec_from_matrix
+from mlit.io.warp.tilt_series_xml import TiltSeriesXml
+from mlit.project.xml_geometry import geometry_from_xml, xml_with_geometry
 from tests.brute_force import imaging_of
 
 
@@ -41,3 +43,52 @@ def test_physical_values_are_degrees(geometry):
     with torch.no_grad():
         block.raw.copy_(raw_angles())
     assert torch.allclose(block.physical(), 0.5 * raw_angles().reshape(4, 3))
+
+
+def physical_block(geometry):
+    block = StageAngles(imaging_of(geometry), 0.5, physical=True)
+    with torch.no_grad():
+        block.raw.copy_(raw_angles())
+    return block, block.deform(imaging_of(geometry), block.raw.detach()).geometry
+
+
+def test_errors_of_the_stage_move_particles_as_its_angles_do(geometry, particles):
+    block, moved = physical_block(geometry)
+    _, tilt, axis = block.physical().deg2rad().T
+    expected = dataclasses.replace(
+        geometry, tilt_angle_rad=geometry.tilt_angle_rad + tilt, axis_angle_rad=geometry.axis_angle_rad + axis
+    )
+    found, wanted = moved.project(particles[0]), expected.project(particles[0])
+    assert torch.allclose(found.xy_angstrom, wanted.xy_angstrom)
+    assert torch.allclose(found.defocus_um, wanted.defocus_um)
+    assert float((found.xy_angstrom - geometry.project(particles[0]).xy_angstrom).abs().max()) > 2
+
+
+def test_errors_of_the_stage_turn_particles_about_three_directions(geometry, particles):
+    """Across the axis, along it (tilting turns the other way) and along the beam, to first order."""
+    plain = dataclasses.replace(geometry, stage_angles_rad=torch.zeros_like(geometry.stage_angles_rad))
+    block, moved = physical_block(plain)
+    across, tilt, axis = block.physical().deg2rad().T
+    cos, sin = plain.axis_angle_rad.cos(), plain.axis_angle_rad.sin()
+    expected = torch.stack([across * cos + tilt * sin, across * sin - tilt * cos, axis], -1)
+    place, rotation = particles
+    turn = moved.orient(rotation, place) @ plain.orient(rotation, place).transpose(-1, -2)
+    assert torch.allclose(rotvec_from_matrix(turn), expected.expand(5, -1, -1), atol=3e-4)
+    assert float(expected.abs().max()) > 0.01
+
+
+def test_files_describe_the_stage_exactly(geometry, particles):
+    """What is written is read back as the same positions and orientations."""
+    start = dataclasses.replace(geometry, magnification=torch.eye(2, dtype=torch.float64))
+    _, moved = physical_block(start)
+    lists = {
+        "Angles": start.tilt_angle_rad.rad2deg().numpy(),
+        "AxisAngle": start.axis_angle_rad.rad2deg().numpy(),
+        "Dose": start.dose.numpy(),
+    }
+    xml = xml_with_geometry(TiltSeriesXml.new("A", lists, {}, {}), moved)
+    sizes = (start.volume_size_angstrom.tolist(), start.image_size_angstrom.tolist())
+    read = geometry_from_xml(xml, *sizes)
+    found, expected = read.project(particles[0]), moved.project(particles[0])
+    assert torch.allclose(found.xy_angstrom, expected.xy_angstrom, atol=1e-4)
+    assert torch.allclose(read.orient(particles[1], particles[0]), moved.orient(particles[1], particles[0]), atol=1e-6)
