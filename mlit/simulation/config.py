@@ -214,6 +214,10 @@ class DeformationConfig:
         Pre-tilt of the sample about x and y, known.
     stage_angle_error_deg
         Rotation of each tilt that acts on orientations (Warp's GridAngle).
+    tilt_angle_error_deg, tilt_axis_error_deg
+        Errors of the stage in each tilt, which act on positions and orientations.
+    particle_motion_error_angstrom, particle_motion_error_deg
+        How far each particle moves and turns, steadily, from the first dose to the last; picks know the middle.
     image_warp, image_warp_error_angstrom
         Nodes (x, y) and size of a warp drawn afresh in every tilt, without its mean.
     volume_warp, volume_warp_error_angstrom
@@ -232,6 +236,10 @@ class DeformationConfig:
     shift_error_angstrom: float = 4.0
     level_angle_deg: float = 2.0
     stage_angle_error_deg: float = 0.25
+    tilt_angle_error_deg: float = 0.0
+    tilt_axis_error_deg: float = 0.0
+    particle_motion_error_angstrom: float = 0.0
+    particle_motion_error_deg: float = 0.0
     image_warp: tuple[int, ...] = (4, 4)
     image_warp_error_angstrom: float = 3.0
     volume_warp: tuple[int, ...] = (3, 3, 2, 8)

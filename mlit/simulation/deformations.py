@@ -74,7 +74,7 @@ def _with_errors(start: SeriesGeometry, deformation: DeformationConfig, rng: np.
     tilts = len(start.dose)
     normal = _TensorNormal(rng)
     stage = normal((tilts, 1, 1, 3), np.deg2rad(deformation.stage_angle_error_deg))
-    return replace(
+    bent = replace(
         start,
         axis_angle_rad=start.axis_angle_rad + normal((), np.deg2rad(deformation.axis_angle_error_deg)),
         axis_offset_angstrom=start.axis_offset_angstrom + normal((tilts, 2), deformation.shift_error_angstrom),
@@ -83,6 +83,20 @@ def _with_errors(start: SeriesGeometry, deformation: DeformationConfig, rng: np.
         image_warp=_image_warp(tilts, deformation, normal),
         volume_warp=_volume_warp(deformation, normal),
     )
+    return _with_errors_of_stage(bent, deformation, normal)
+
+
+def _with_errors_of_stage(
+    geometry: SeriesGeometry, deformation: DeformationConfig, normal: "_TensorNormal"
+) -> SeriesGeometry:
+    """Turn the stage in each tilt; draws nothing, and leaves the draws that follow alone, where there is no error."""
+    tilts = (len(geometry.dose),)
+    angle, axis = geometry.tilt_angle_rad, geometry.axis_angle_rad
+    if deformation.tilt_angle_error_deg > 0:
+        angle = angle + normal(tilts, np.deg2rad(deformation.tilt_angle_error_deg))
+    if deformation.tilt_axis_error_deg > 0:
+        axis = axis + normal(tilts, np.deg2rad(deformation.tilt_axis_error_deg))
+    return replace(geometry, tilt_angle_rad=angle, axis_angle_rad=axis)
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,25 @@ def start_table(plans: Sequence[SeriesPlan], microscope: MicroscopeConfig) -> di
 def true_table(plans: Sequence[SeriesPlan], microscope: MicroscopeConfig) -> dict[str, pd.DataFrame]:
     """List the same rows with true poses, and which of them hold no molecule."""
     rows = [
-        _rows(plan, plan.true_poses, microscope.pixel_size_angstrom).assign(
+        _true_rows(plan, microscope.pixel_size_angstrom).assign(
             **{FALSE_PICK_COLUMN: plan.true_poses.false_pick.int().numpy()}
         )
         for plan in plans
     ]
     return {"optics": _optics(microscope), "particles": pd.concat(rows, ignore_index=True)}
+
+
+def _true_rows(plan: SeriesPlan, pixel_size_angstrom: float) -> pd.DataFrame:
+    """Rows of the truth; particles that move need the columns of M."""
+    if len(plan.true_samples) == 1:
+        return _rows(plan, plan.true_poses, pixel_size_angstrom)
+    columns: dict[str, object] = {}
+    for number, poses in enumerate(plan.true_samples, 1):
+        position, angles = poses.position_angstrom.numpy(), np.rad2deg(poses.euler_rad.numpy())
+        columns |= {f"wrpCoordinate{axis}{number}": position[:, i] for i, axis in enumerate("XYZ")}
+        columns |= {f"wrpAngle{name}{number}": angles[:, i] for i, name in enumerate(("Rot", "Tilt", "Psi"))}
+    columns |= {"wrpRandomSubset": plan.half_set.numpy(), "wrpSourceName": f"{plan.name}.tomostar"}
+    return pd.DataFrame(columns)
 
 
 def _optics(microscope: MicroscopeConfig) -> pd.DataFrame:

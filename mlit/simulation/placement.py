@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mlit.errors import InputError
 from mlit.geometry.rotations import euler_from_matrix, matrix_from_euler, matrix_from_rotvec
-from mlit.simulation.config import PicksConfig
+from mlit.geometry.trajectory import continuous_euler
+from mlit.simulation.config import DeformationConfig, PicksConfig
 
 _MOST_REFUSALS = 5000
 
@@ -100,6 +101,23 @@ def draw_poses(
     position = torch.as_tensor(np.concatenate([molecules, empty]) + centre_angstrom)
     euler = euler_from_matrix(random_rotations(particles + false_picks, rng))
     return Poses(position, euler, torch.arange(particles + false_picks) >= particles)
+
+
+def moving_poses(middle: Poses, deformation: DeformationConfig, rng: np.random.Generator) -> tuple[Poses, ...]:
+    """Poses at the first and at the last dose, about those in the middle; a single set where nothing moves."""
+    length, angle = deformation.particle_motion_error_angstrom, deformation.particle_motion_error_deg
+    if length == angle == 0:
+        return (middle,)
+    count = len(middle.position_angstrom)
+    shift = torch.as_tensor(rng.normal(size=(count, 3))) * length
+    turn = torch.as_tensor(rng.normal(size=(count, 3))) * np.deg2rad(angle)
+    ends = (-0.5, 0.5)
+    rotation = torch.stack([matrix_from_rotvec(end * turn) @ middle.rotation() for end in ends], 1)
+    euler = continuous_euler(euler_from_matrix(rotation))
+    return tuple(
+        Poses(middle.position_angstrom + end * shift, euler[:, sample], middle.false_pick)
+        for sample, end in enumerate(ends)
+    )
 
 
 def picked_poses(true: Poses, config: PicksConfig, rng: np.random.Generator) -> Poses:

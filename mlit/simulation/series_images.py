@@ -10,11 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mlit.geometry.rotations import matrix_from_euler
+from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
 from mlit.parallel import cores
 from mlit.simulation.config import SimulationConfig
 from mlit.simulation.crowding import Crowd, CrowdView, fill_slab, make_crowd_shapes, view_crowd
 from mlit.simulation.exposure import beam_profile, count_electrons, electrons_per_pixel
 from mlit.simulation.image_formation import crowd_image, delocalisation_angstrom, particle_image
+from mlit.simulation.placement import Poses
 from mlit.simulation.scattering import interaction_constant
 from mlit.simulation.series_plan import SeriesPlan
 from mlit.simulation.splat import PatchGrid
@@ -51,9 +54,10 @@ class _Camera:
     @classmethod
     def prepare(cls, config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> "_Camera":
         """Place the molecules and the background in all tilts."""
-        geometry, poses = plan.geometry.true, plan.true_poses.molecules()
-        xy, defocus = geometry.project(poses.position_angstrom)
-        rotation = geometry.orient(poses.rotation(), poses.position_angstrom)
+        geometry = plan.geometry.true
+        position, own = _courses([poses.molecules() for poses in plan.true_samples], geometry.dose)
+        xy, defocus = geometry.project(position)
+        rotation = geometry.orient(own, position)
         cosine = geometry.tilt_matrices()[:, 2, 2]
         crowd = _CrowdRenderer.make(config, plan, structure)
         return cls(config, plan, structure, xy, defocus, rotation, cosine, crowd)
@@ -81,6 +85,16 @@ class _Camera:
         xy, defocus = self.xy_angstrom[:, tilt], self.defocus_um[:, tilt]
         molecules = particle_image(self.structure, self.rotation[:, tilt], xy, defocus, transfer, grid)
         return molecules + self.crowd.image(tilt, transfer, grid)
+
+
+def _courses(samples: list[Poses], dose: Float[Tensor, " tilt"]) -> tuple[Tensor, Tensor]:
+    """Positions and rotations of molecules: one for all tilts, or one for each where they move."""
+    if len(samples) == 1:
+        return samples[0].position_angstrom, samples[0].rotation()
+    time = normalised_dose(dose)
+    position = torch.stack([poses.position_angstrom for poses in samples], 1)
+    euler = torch.stack([poses.euler_rad for poses in samples], 1)
+    return evaluate_trajectory(position, time), matrix_from_euler(evaluate_trajectory(euler, time))
 
 
 class _CrowdRenderer:

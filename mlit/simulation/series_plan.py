@@ -12,7 +12,7 @@ from mlit.simulation.aberrations import OpticsPair, draw_known_optics, draw_magn
 from mlit.simulation.config import SimulationConfig
 from mlit.simulation.deformations import GeometryPair, draw_geometry
 from mlit.simulation.exposure import BadTilt, draw_bad_tilts
-from mlit.simulation.placement import Poses, draw_poses, picked_poses
+from mlit.simulation.placement import Poses, draw_poses, moving_poses, picked_poses
 from mlit.simulation.structure import Structure
 from mlit.simulation.tilt_scheme import TiltScheme, dose_symmetric_scheme
 
@@ -35,7 +35,9 @@ class SeriesPlan:
     optics
         True and starting optics besides defocus.
     true_poses, start_poses
-        Particle rows; false picks come last.
+        Particle rows; false picks come last. The true ones are those in the middle of the exposure.
+    true_samples
+        True poses over the exposure: the middle ones, or the first and the last of particles that move.
     half_set
         1 or 2 for each row.
     bad_tilts
@@ -53,6 +55,7 @@ class SeriesPlan:
     half_set: Int[Tensor, " particle"]
     bad_tilts: tuple[BadTilt, ...]
     seed: int
+    true_samples: tuple[Poses, ...]
 
     @property
     def bad_tilt_indices(self) -> tuple[int, ...]:
@@ -92,6 +95,7 @@ def plan_series(config: SimulationConfig, number: int, structure: Structure, rng
         half_set=torch.as_tensor(rng.permutation(np.arange(rows) % 2) + 1),
         bad_tilts=draw_bad_tilts(config.defects.bad_tilts, len(scheme.angle_deg), rng),
         seed=int(rng.integers(2**31)),
+        true_samples=moving_poses(true_poses, config.deformation, rng),
     )
 
 

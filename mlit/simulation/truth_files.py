@@ -4,7 +4,8 @@ TRUTH_FOLDER = "truth"
 
 TRUTH_FILES = {
     "warp/NAME.xml": "tilt series as it was: deformations in Warp's grids; spoilt tilts have UseTilt False",
-    "particles.star": "rows of ../particles.star in order with true poses; mlitFalsePick 1 = no molecule",
+    "particles.star": "rows of ../particles.star in order with true poses, those of moving particles in M's columns; "
+    "mlitFalsePick 1 = no molecule",
     "structure.npz": "molecule: xyz (Å), potential (V Å³: component, atom), b_factor (Å²), symmetry",
     "map.mrc": "its potential above ice in V at the project's pixel size, origin at voxel n//2",
     "meta.json": "the configuration; molecules, false picks, spoilt and missing tilts of every series",

@@ -37,6 +37,8 @@ def differing(pair):
         ({"volume_warp_error_angstrom": 2.0}, "volume_warp"),
         ({"defocus_error_um": 0.05}, "defocus_um"),
         ({"axis_angle_error_deg": 0.5}, "axis_angle_rad"),
+        ({"tilt_axis_error_deg": 0.5}, "axis_angle_rad"),
+        ({"tilt_angle_error_deg": 0.5}, "tilt_angle_rad"),
         ({"wrong_hand": True}, "depth_inverted"),
     ],
 )
@@ -53,6 +55,16 @@ def test_errors_have_the_sizes_asked_for():
     assert float((pair.true.defocus_um - pair.start.defocus_um).std()) == pytest.approx(0.05, rel=0.25)
     assert float(torch.rad2deg(pair.true.stage_angles_rad).std()) == pytest.approx(0.25, rel=0.2)
     assert float(pair.true.image_warp.std()) == pytest.approx(3.0, rel=0.1)
+
+
+def test_errors_of_the_stage_differ_from_tilt_to_tilt_and_change_no_other_draw():
+    pair, still = draw(tilt_angle_error_deg=0.5, tilt_axis_error_deg=0.3), draw()
+    angle = torch.rad2deg(pair.true.tilt_angle_rad - pair.start.tilt_angle_rad)
+    axis = torch.rad2deg(pair.true.axis_angle_rad - pair.start.axis_angle_rad)
+    assert float(angle.std()) == pytest.approx(0.5, rel=0.2)
+    assert float(axis.std()) == pytest.approx(0.3, rel=0.2)
+    assert torch.equal(pair.true.volume_warp, still.true.volume_warp)
+    assert torch.equal(pair.true.axis_offset_angstrom, still.true.axis_offset_angstrom)
 
 
 def test_image_warp_has_no_mean_and_one_node_a_tilt():

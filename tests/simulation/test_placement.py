@@ -4,8 +4,14 @@ import torch
 
 from mlit.errors import InputError
 from mlit.geometry.rotations import rotvec_from_matrix
-from mlit.simulation.config import PicksConfig
-from mlit.simulation.placement import draw_poses, picked_poses, place_without_overlap, random_rotations
+from mlit.simulation.config import DeformationConfig, PicksConfig
+from mlit.simulation.placement import (
+    draw_poses,
+    moving_poses,
+    picked_poses,
+    place_without_overlap,
+    random_rotations,
+)
 
 
 def test_molecules_keep_their_distance_and_stay_in_the_box():
@@ -38,6 +44,18 @@ def test_picks_have_the_errors_asked_for():
     turn = torch.rad2deg(rotvec_from_matrix(picked.rotation() @ true.rotation().mT))
     assert shift.std(0).tolist() == pytest.approx([4.0] * 3, rel=0.05)
     assert turn.std(0).tolist() == pytest.approx([3.0] * 3, rel=0.05)
+
+
+def test_motions_have_the_sizes_asked_for_and_pass_the_middle():
+    true = draw_poses(2000, 0, np.array([1e5] * 3), 0.0, np.zeros(3), np.random.default_rng(2))
+    config = DeformationConfig(particle_motion_error_angstrom=6.0, particle_motion_error_deg=2.0)
+    first, last = moving_poses(true, config, np.random.default_rng(3))
+    turn = torch.rad2deg(rotvec_from_matrix(last.rotation() @ first.rotation().mT))
+    assert (last.position_angstrom - first.position_angstrom).std(0).tolist() == pytest.approx([6.0] * 3, rel=0.05)
+    assert turn.std(0).tolist() == pytest.approx([2.0] * 3, rel=0.05)
+    torch.testing.assert_close((first.position_angstrom + last.position_angstrom) / 2, true.position_angstrom)
+    assert float((last.euler_rad - first.euler_rad)[:, [0, 2]].abs().max()) < 2 * np.pi
+    assert moving_poses(true, DeformationConfig(), np.random.default_rng(3)) == (true,)
 
 
 def test_false_picks_come_last_and_are_no_molecules():

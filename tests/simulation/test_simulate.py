@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from mlit.cli.simulate import run
 from mlit.errors import InputError
 from mlit.geometry.rotations import matrix_from_euler
+from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
 from mlit.io.mrc import read_mrc, read_mrc_header
 from mlit.io.particles import read_particles
 from mlit.io.star import read_star
@@ -154,8 +155,9 @@ def analytic_image(folder: Path, tilt: int) -> torch.Tensor:
     series = load_warp_project(folder / "warp_tiltseries.settings", folder / "truth/particles.star").series[0]
     molecule = load_structure(folder / "truth/structure.npz")
     table = read_particles(folder / "truth/particles.star", 8.0)
-    position = torch.as_tensor(table.position_angstrom[:, 0])
-    rotation = matrix_from_euler(torch.deg2rad(torch.as_tensor(table.euler_deg[:, 0])))
+    time = normalised_dose(series.geometry.dose)
+    position = evaluate_trajectory(torch.as_tensor(table.position_angstrom), time)
+    rotation = matrix_from_euler(evaluate_trajectory(torch.deg2rad(torch.as_tensor(table.euler_deg)), time))
     xml = TiltSeriesXml.read(folder / "truth/warp/TS_01.xml")
     sizes = (series.geometry.volume_size_angstrom.tolist(), series.geometry.image_size_angstrom.tolist())
     geometry = geometry_from_xml(xml, *sizes)
@@ -177,7 +179,10 @@ def analytic_image(folder: Path, tilt: int) -> torch.Tensor:
     return 3.0 * 64 * torch.exp(-400 / 3000 / cosine) * (1 - 2 * interaction_constant(300.0) * 0.6 * signal)
 
 
-@pytest.mark.parametrize("deformation", [{}, {name: 0.0 for name in ERRORS}])
+MOVING = {"particle_motion_error_angstrom": 20.0, "particle_motion_error_deg": 10.0, "tilt_angle_error_deg": 1.0}
+
+
+@pytest.mark.parametrize("deformation", [{}, {name: 0.0 for name in ERRORS}, MOVING])
 def test_noiseless_images_are_the_analytic_ones(tmp_path, small_config, deformation):
     changes = EXACT | {"series": 1, "deformation": deformation | {"offset_angstrom": 10.0}}
     folder = simulate(small_config(changes), tmp_path / "ideal").parent
