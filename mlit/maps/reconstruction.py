@@ -70,7 +70,7 @@ def combine(
     -------
     Data and weight in the layout of a centred ``rfftn``.
     """
-    rows = sums.rows[groups].sum(0)
+    rows = sums.rows[groups].sum(0) if len(groups) > 1 else sums.rows[groups[0]]
     grid = _complete(rows.reshape(sums.size, sums.size, -1, 3))
     if len(operators) > 1:
         grid = _symmetrise(grid, operators)

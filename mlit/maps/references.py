@@ -169,17 +169,19 @@ def reference_maps(
         (0, 1),
         sums.rows.device,
     )
+    prior_of_half = [shell_mean(weight, sums.size) * (1 - signal) / signal for _, weight in totals]
+    borrowed = [(share * data, share * weight) for data, weight in reversed(totals)]
     limit = min(size, sums.size)
 
     def without(group: int) -> Tensor:
         half = group // folds
         data, weight = totals[half]
-        prior = shell_mean(weight, sums.size) * (1 - signal) / signal if settings.posterior_mean else None
+        prior = prior_of_half[half] if settings.posterior_mean else None
         if folds > 1:
             own_data, own_weight = combine(sums, [group], operators)
             data, weight = data - own_data, weight - own_weight
-        other_data, other_weight = totals[1 - half]
-        volume = divide(data + share * other_data, weight + share * other_weight, sums, operators, prior)
+        other_data, other_weight = borrowed[half]
+        volume = divide(data + other_data, weight + other_weight, sums, operators, prior)
         if not settings.posterior_mean:
             volume = low_pass(volume, sums.pixel_size_angstrom, halves.significant_resolution_angstrom)
         return crop_or_pad(volume * halves.mask.mask, limit, 3)
