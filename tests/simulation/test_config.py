@@ -24,6 +24,7 @@ def test_presets_differ_as_they_say():
     assert noise.sample.crowding == 0
     assert noise.microscope.noise
     errors = [value for name, value in asdict(ideal.deformation).items() if "error" in name]
+    errors += [v for name, v in asdict(ideal.aberrations).items() if "error" in name and "resolution" not in name]
     assert errors
     assert not any(errors)
     assert not ideal.microscope.noise
@@ -53,6 +54,9 @@ def test_presets_differ_as_they_say():
         ({"deformation": {"image_warp": 4}}, "simulation.deformation.image_warp must be a list"),
         ({"deformation": {"shift_error_angstrom": -1}}, "simulation.deformation.shift_error_angstrom"),
         ({"structure": {"fill": 0}}, "simulation.structure.fill"),
+        ({"aberrations": {"cs_error_mm": -1}}, "simulation.aberrations.cs_error_mm"),
+        ({"aberrations": {"odd_orders": [2]}}, "simulation.aberrations.odd_orders must be some of"),
+        ({"aberrations": {"error_resolution_angstrom": 0}}, "simulation.aberrations.error_resolution_angstrom"),
         ({"picks": {"false_fraction": -0.1}}, "simulation.picks.false_fraction"),
     ],
 )
