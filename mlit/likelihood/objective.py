@@ -1,5 +1,6 @@
 """The objective of one tilt series: log-posterior of its poses and hyperparameters."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,12 @@ from mlit.deformation.series_model import Jacobians, SeriesModel
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.normal_equations import assemble, with_prior
 from mlit.likelihood.particle_images import ParticleImages
+from mlit.likelihood.posterior import held_out_log_likelihood, local_covariance
 from mlit.likelihood.statistics import LocalStatistics, local_statistics
+from mlit.optics.ctf import ANGSTROM_PER_MICROMETRE
 from mlit.optim.arrow import ArrowSystem
+
+FRACTION_OF_DETAIL = 1 / 60
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,43 @@ class Tolerance:
     rotation_rad: float = 5e-4
     defocus_um: float = 2e-3
     phase_rad: float = 0.01
+
+    @classmethod
+    def at(cls, resolution_angstrom: float, half_width_angstrom: float, wavelength_angstrom: float) -> "Tolerance":
+        """Return changes that move the finest detail by a small part of its size, at any place in the molecule.
+
+        Parameters
+        ----------
+        resolution_angstrom
+            Finest detail that takes part.
+        half_width_angstrom
+            Half the side of the box that holds the molecule.
+        wavelength_angstrom
+            Electron wavelength.
+        """
+        shift, phase = FRACTION_OF_DETAIL * resolution_angstrom, 2 * math.pi * FRACTION_OF_DETAIL
+        defocus = phase * resolution_angstrom**2 / (math.pi * wavelength_angstrom * ANGSTROM_PER_MICROMETRE)
+        return cls(shift, shift / half_width_angstrom, defocus, phase)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What a fit leaves uncertain.
+
+    Attributes
+    ----------
+    pose_error, hyper_error
+        Standard errors of the raw parameters, in units of their priors' widths.
+    local
+        Covariance of the watched local coordinates of every image.
+    held_out
+        Log-likelihood of every image as predicted by a fit without it; zero where a particle is not seen.
+    """
+
+    pose_error: Float[Tensor, "particle pose"]
+    hyper_error: Float[Tensor, " hyper"]
+    local: Float[Tensor, "particle tilt coordinate coordinate"]
+    held_out: Float[Tensor, "particle tilt"]
 
 
 class SeriesObjective:
@@ -65,6 +107,7 @@ class SeriesObjective:
         self.passes = 0
         self._statistics: LocalStatistics | None = None
         self._jacobians: Jacobians | None = None
+        self._system: ArrowSystem | None = None
         self._before: tuple[list[Tensor], Tensor, LocalStatistics | None] | None = None
 
     def parameters(self) -> list[nn.Parameter]:
@@ -91,23 +134,52 @@ class SeriesObjective:
     def evaluate(self) -> float:
         """Log-posterior at the present parameters."""
         self._statistics, value = self._pass()
+        self._system = None
         return value
 
     def system(self) -> ArrowSystem:
         """Gradient and Gauss-Newton curvature at the parameters of the last :meth:`evaluate`."""
         assert self._statistics is not None, "evaluate first"
+        if self._system is not None:
+            return self._system
         self._jacobians = self.model.jacobians()
-        curvature = self._statistics.curvature * self.amplitude.square()[:, None, None]
-        system = assemble(
-            self._jacobians, self._statistics.gradient(self.amplitude), curvature, self.model.hyper.numel()
+        gradient, curvature = self._statistics.gradient(self.amplitude), self._curvature(self._statistics)
+        system = assemble(self._jacobians, gradient, curvature, self.model.hyper.numel())
+        self._system = with_prior(system, self.model)
+        return self._system
+
+    def _curvature(self, statistics: LocalStatistics) -> Float[Tensor, "particle tilt coordinate coordinate"]:
+        return statistics.curvature * self.amplitude.square()[:, None, None]
+
+    @torch.no_grad()
+    def posterior(self) -> Posterior:
+        """Error bars and held-out likelihood at the parameters of the last :meth:`evaluate`.
+
+        Raises
+        ------
+        torch.linalg.LinAlgError
+            If the curvature is not positive definite.
+        """
+        covariance = self.system().covariance()
+        assert self._statistics is not None
+        assert self._jacobians is not None
+        local = local_covariance(self._jacobians, covariance)
+        held_out = held_out_log_likelihood(
+            self._statistics.log_likelihood(self.amplitude),
+            self._statistics.gradient(self.amplitude),
+            self._curvature(self._statistics),
+            local,
         )
-        return with_prior(system, self.model)
+        return Posterior(
+            covariance.item.diagonal(dim1=-2, dim2=-1).sqrt(), covariance.shared.diagonal().sqrt(), local, held_out
+        )
 
     @torch.no_grad()
     def move(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> None:
         """Add a step to the parameters."""
         values = [p.detach().clone() for p in self.model.parameters()]
         self._before = (values, self.amplitude, self._statistics)
+        self._system = None
         self.model.poses.raw.add_(item)
         for block, part in self.model.split(shared):
             block.raw.add_(part)
@@ -117,6 +189,7 @@ class SeriesObjective:
         """Put back everything as it was before the last :meth:`move`."""
         assert self._before is not None, "move first"
         values, self.amplitude, self._statistics = self._before
+        self._system = None
         for parameter, value in zip(self.model.parameters(), values, strict=True):
             parameter.copy_(value)
 

@@ -65,15 +65,56 @@ class ArrowSystem:
         mixed = torch.einsum("pa,pas,s->", item, self.coupling, shared)
         return float(linear - curved / 2 - mixed)
 
-    def covariance(self) -> tuple[Float[Tensor, "item a a"], Float[Tensor, "shared shared"]]:
-        """Diagonal blocks of the inverse: posterior covariance of each item and of the shared parameters."""
+    def covariance(self) -> "ArrowCovariance":
+        """Inverse of the curvature: posterior covariance of the parameters.
+
+        Raises
+        ------
+        torch.linalg.LinAlgError
+            If the system is not positive definite.
+        """
         factor = torch.linalg.cholesky(self.item)
         gain = torch.cholesky_solve(self.coupling, factor)
         alone = torch.cholesky_inverse(factor)
         if self.shared.shape[0] == 0:
-            return alone, self.shared
+            return ArrowCovariance(alone, self.coupling, self.shared)
         shared = torch.cholesky_inverse(torch.linalg.cholesky(self._schur(gain)))
-        return alone + gain @ shared @ gain.transpose(1, 2), shared
+        cross = -gain @ shared
+        return ArrowCovariance(alone - cross @ gain.transpose(1, 2), cross, shared)
+
+    def log_determinant(self) -> float:
+        """Logarithm of the determinant of the curvature.
+
+        Raises
+        ------
+        torch.linalg.LinAlgError
+            If the system is not positive definite.
+        """
+        factor = torch.linalg.cholesky(self.item)
+        total = factor.diagonal(dim1=-2, dim2=-1).log().sum()
+        if self.shared.shape[0]:
+            schur = self._schur(torch.cholesky_solve(self.coupling, factor))
+            total = total + torch.linalg.cholesky(schur).diagonal().log().sum()
+        return 2 * float(total)
 
     def _schur(self, gain: Tensor) -> Float[Tensor, "shared shared"]:
         return self.shared - self.coupling.flatten(0, 1).T @ gain.flatten(0, 1)
+
+
+@dataclass(frozen=True)
+class ArrowCovariance:
+    """Inverse of an arrow system, without the blocks between different items.
+
+    Attributes
+    ----------
+    item
+        Covariance of each item.
+    cross
+        Covariance of items and shared parameters.
+    shared
+        Covariance of the shared parameters.
+    """
+
+    item: Float[Tensor, "item a a"]
+    cross: Float[Tensor, "item a shared"]
+    shared: Float[Tensor, "shared shared"]

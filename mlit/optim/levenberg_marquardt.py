@@ -65,9 +65,9 @@ def maximise(problem: ArrowProblem, settings: Settings) -> Outcome:
     best = start = problem.evaluate()
     if not torch.isfinite(torch.tensor(start)):
         return Outcome("failed", 1, start, start)
-    damping, system = settings.damping, problem.system()
-    passes, status = 1, "unchanged"
+    damping, passes, status = settings.damping, 1, "unchanged"
     while passes < settings.max_passes:
+        system = problem.system()
         item, shared = system.damped(damping).solve()
         if problem.step_size(item, shared) < 1:
             return Outcome("converged", passes, start, best)
@@ -76,7 +76,7 @@ def maximise(problem: ArrowProblem, settings: Settings) -> Outcome:
         passes += 1
         if value > best:
             ratio = (value - best) / max(system.predicted_gain(item, shared), 1e-12)
-            best, status, system = value, "improved", problem.system()
+            best, status = value, "improved"
             damping *= 0.2 if ratio > 0.5 else 1.0
         else:
             problem.undo()

@@ -3,6 +3,7 @@
 import csv
 import logging
 import time
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ class ProgressLog(Callback):
         module = _refinement(pl_module)
         resolution = module.fit_resolution_angstrom
         last = module.schedule.epochs - 1
-        if trainer.current_epoch > 0 and resolution is None:
+        if module.settled:
+            LOG.info("reconstructing at full resolution")
+        elif trainer.current_epoch > 0 and resolution is None:
             assert module.references is not None
             LOG.warning(
                 "iteration %d of %d: nothing to fit, since half maps agree on nothing finer than %.0f Å; "
@@ -84,13 +87,17 @@ class ProgressLog(Callback):
                 / self.done
                 * (len(module.names) * (module.schedule.epochs - trainer.current_epoch) - batch_idx - 1)
             )
-            gain = status.log_posterior_end - status.log_posterior_start
             LOG.info(
-                "  %s %s: log-posterior +%.1f in %d passes; about %.0f s left",
+                "  %s %s: log-posterior +%.1f in %d passes; moved %.2f Å, %.2f°; expected error %.2f Å, %.2f°; "
+                "about %.0f s left",
                 batch.name,
                 status.status,
-                gain,
+                status.log_posterior_end - status.log_posterior_start,
                 status.passes,
+                status.change.position_angstrom,
+                status.change.rotation_deg,
+                status.expected_error.position_angstrom,
+                status.expected_error.rotation_deg,
                 left,
             )
 
@@ -113,7 +120,15 @@ class EpochReport(Checkpoint):
         "passes",
         "log_posterior_start",
         "log_posterior_end",
+        "held_out_log_likelihood",
+        "images",
         "fit_resolution_angstrom",
+        "change_position_angstrom",
+        "change_rotation_deg",
+        "change_defocus_nm",
+        "expected_error_position_angstrom",
+        "expected_error_rotation_deg",
+        "expected_error_defocus_nm",
         "fsc_0.143_angstrom",
         "significant_resolution_angstrom",
     )
@@ -130,6 +145,8 @@ class EpochReport(Checkpoint):
         resolution = module.halves.curves.resolution_angstrom(0.143)
         significant = module.halves.significant_resolution_angstrom
         LOG.info("  half maps: FSC 0.143 at %.2f Å, agreement to %.2f Å", resolution, significant)
+        if module.settled:
+            LOG.info("settled: the last fits moved particles by less than half the error that remains")
         rows = [row for row in self._rows() if int(row["iteration"]) < trainer.current_epoch]
         for name, status in module.statuses.items():
             values = (
@@ -139,7 +156,11 @@ class EpochReport(Checkpoint):
                 status.passes,
                 status.log_posterior_start,
                 status.log_posterior_end,
+                status.held_out_log_likelihood,
+                status.images,
                 status.resolution_angstrom,
+                *astuple(status.change),
+                *astuple(status.expected_error),
                 resolution,
                 significant,
             )

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import lightning
@@ -15,6 +15,7 @@ from mlit.errors import InputError
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import resample_map
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.deviation import NONE, Deviation
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.common_frame import common_frame
 from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps, reference_table
@@ -28,6 +29,7 @@ from mlit.training.series_step import SeriesContext, add_to_maps, fit, relative_
 
 LOG = logging.getLogger("mlit")
 LEFT_OUT = "left out"
+SETTLED = 0.5  # of the expected error: a change that hardly adds to it
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,44 @@ class SeriesStatus:
 
     ``status`` starts with converged, improved, unchanged, rejected (the parameters are those before the fit) or
     left out (its images cannot be used).
+
+    Attributes
+    ----------
+    passes
+        Passes over the images.
+    log_posterior_start, log_posterior_end
+        Objective before and after.
+    held_out_log_likelihood
+        Sum over all images of what each would have had, if it had been kept out of the fit; against no signal at all.
+    images
+        Images that took part.
+    resolution_angstrom
+        Finest detail that took part.
+    change
+        How far the particles moved in the images.
+    expected_error
+        How far they are still off, by the curvature of the objective.
     """
 
     status: str
     passes: int = 0
     log_posterior_start: float = float("nan")
     log_posterior_end: float = float("nan")
+    held_out_log_likelihood: float = float("nan")
+    images: int = 0
     resolution_angstrom: float = float("nan")
+    change: Deviation = NONE
+    expected_error: Deviation = NONE
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Plain values, for files."""
+        return asdict(self)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "SeriesStatus":
+        """Undo :meth:`as_mapping`."""
+        deviations = {name: Deviation(**values[name]) for name in ("change", "expected_error")}
+        return cls(**{**values, **deviations})
 
 
 @dataclass(frozen=True)
@@ -136,8 +169,10 @@ class RefinementModule(lightning.LightningModule):
         self.solver, self.ledger = solver, ledger
         self.amplitudes = {name: contexts[name].amplitude_prior for name in self.names}
         self.statuses = {name: SeriesStatus("not fitted") for name in self.names}
+        self.errors: dict[str, dict[str, Tensor]] = {name: {} for name in self.names}
         self.references = start
         self.halves: HalfMaps | None = None
+        self.settled = False
         self._sums: FourierSums | None = None
         self._table: ReferenceTable | None = None
 
@@ -151,7 +186,7 @@ class RefinementModule(lightning.LightningModule):
     @property
     def fit_resolution_angstrom(self) -> float | None:
         """Finest detail in the fits of this epoch; None where nothing is fitted."""
-        if self.current_epoch == 0 or self.references is None:
+        if self.current_epoch == 0 or self.references is None or self.settled:
             return None
         return self.schedule.fit_resolution(self.current_epoch, self.references.resolution_angstrom)
 
@@ -201,7 +236,8 @@ class RefinementModule(lightning.LightningModule):
         if known is not None:
             self.model(name).load_state_dict(known["model"])
             self.amplitudes[name] = known["amplitude"]
-            self.statuses[name] = SeriesStatus(**known["status"])
+            self.statuses[name] = SeriesStatus.from_mapping(known["status"])
+            self.errors[name] = known["errors"]
             return
         self.statuses[name] = status = self._fit(name, images)
         if status.status.startswith("rejected"):
@@ -209,7 +245,8 @@ class RefinementModule(lightning.LightningModule):
         state = {
             "model": self.model(name).state_dict(),
             "amplitude": self.amplitudes[name],
-            "status": vars(self.statuses[name]),
+            "status": self.statuses[name].as_mapping(),
+            "errors": self.errors[name],
         }
         self.ledger.record(name, self.current_epoch, state)
 
@@ -222,17 +259,31 @@ class RefinementModule(lightning.LightningModule):
         before = {key: value.clone() for key, value in model.state_dict().items()}
         tight = self.maps.references.tight_angstrom
         try:
-            outcome, amplitude = fit(model, images, self.contexts[name], self._table, tight, resolution, self.solver)
+            result = fit(model, images, self.contexts[name], self._table, tight, resolution, self.solver)
         except (RuntimeError, MemoryError) as error:
             if not _is_expected(error):
                 raise
             model.load_state_dict(before)
             return SeriesStatus(f"rejected: {error}".splitlines()[0], resolution_angstrom=resolution)
-        if outcome.status == "failed":
+        outcome, posterior = result.outcome, result.posterior
+        if posterior is None:
             model.load_state_dict(before)
             return SeriesStatus("rejected: objective is not finite", outcome.passes, resolution_angstrom=resolution)
-        self.amplitudes[name] = amplitude
-        return SeriesStatus(outcome.status, outcome.passes, outcome.start, outcome.end, resolution)
+        self.amplitudes[name] = result.amplitude
+        self.errors[name] |= {"poses": posterior.pose_error} | {
+            block.name: part for block, part in model.split(posterior.hyper_error)
+        }
+        return SeriesStatus(
+            outcome.status,
+            outcome.passes,
+            outcome.start,
+            outcome.end,
+            float(posterior.held_out.sum()),
+            int(result.seen.sum()),
+            resolution,
+            result.change,
+            Deviation.expected(posterior.local, result.seen),
+        )
 
     def on_train_epoch_end(self) -> None:
         """Turn the sums into half maps and references."""
@@ -248,14 +299,27 @@ class RefinementModule(lightning.LightningModule):
         settings, maps = self.maps.references, self.maps
         mask = None if maps.mask is None else resample_map(maps.mask.to(self.device), self._sums.size).clamp(0, 1)
         self.halves = half_maps(self._sums, maps.operators, settings, mask, max(expected, 15.0), maps.seed)
-        if self.current_epoch == 0 and self.references is not None:
+        complete = self._sums.resolution_angstrom <= self.schedule.nyquist_angstrom
+        self.settled = self.settled or self._is_settled()
+        if self.settled and complete:
+            self.trainer.should_stop = True
+        elif self.current_epoch == 0 and self.references is not None:
             self.references = self._on_scale_of_images(self.references)
-        elif self.current_epoch + 1 < self.schedule.epochs:
+        elif self.current_epoch + 1 < self.schedule.epochs and not self.settled:
             volumes = reference_maps(self._sums, self.halves, maps.operators, settings)
             limit = self.halves.significant_resolution_angstrom
             self.references = References(self._align_halves(volumes), self._sums.pixel_size_angstrom, limit)
         self._sums = self._table = None
         self._log_epoch()
+
+    def _is_settled(self) -> bool:
+        """Whether the next iteration would repeat this one, which moved nothing by more than errors that remain."""
+        assert self.halves is not None
+        resolution, limit = self.fit_resolution_angstrom, self.halves.significant_resolution_angstrom
+        if resolution is None or not self.schedule.repeats(self.current_epoch + 1, resolution, limit):
+            return False
+        fitted = [status for status in self.statuses.values() if status.passes]
+        return all(status.change.within(status.expected_error, SETTLED) for status in fitted)
 
     def _on_scale_of_images(self, given: References) -> References:
         assert self.halves is not None
@@ -291,11 +355,15 @@ class RefinementModule(lightning.LightningModule):
         assert self.references is not None
         checkpoint["references"] = vars(self.references)
         checkpoint["amplitudes"] = self.amplitudes
+        checkpoint["errors"] = self.errors
+        checkpoint["settled"] = self.settled
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again."""
         self.references = References(**checkpoint["references"])
         self.amplitudes = dict(checkpoint["amplitudes"])
+        self.errors = dict(checkpoint["errors"])
+        self.settled = checkpoint["settled"]
 
 
 def _is_expected(error: Exception) -> bool:

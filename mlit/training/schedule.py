@@ -6,6 +6,7 @@ from mlit.deformation.registry import BLOCKS
 from mlit.errors import InputError
 
 RESOLUTION_GAIN = 1.8
+SAME_RESOLUTION = 0.95  # times the resolution of the iteration before: hardly finer
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,24 @@ class Schedule:
             return None
         wanted = significant_angstrom if asked is None else asked
         return max(self.nyquist_angstrom, min(wanted, self.coarsest_angstrom))
+
+    def repeats(self, epoch: int, fitted_angstrom: float, significant_angstrom: float) -> bool:
+        """Whether an epoch and all after it would fit what the one before did, to hardly finer detail.
+
+        Parameters
+        ----------
+        epoch
+            The epoch in question, at least 2.
+        fitted_angstrom
+            Resolution of the fits of the epoch before.
+        significant_angstrom
+            How far the references of this epoch are significant.
+        """
+        before, rest = self.iterations[epoch - 2], self.iterations[epoch - 1 :]
+        if not rest or any(iteration != before for iteration in rest):
+            return False
+        following = self.fit_resolution(epoch, significant_angstrom)
+        return following is not None and following > SAME_RESOLUTION * fitted_angstrom
 
     def map_resolution(self, epoch: int, fit_angstrom: float | None) -> float:
         """Resolution of the reconstruction at the end of an epoch.

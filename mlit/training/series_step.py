@@ -10,12 +10,39 @@ from mlit.deformation.local_coordinates import View
 from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.slices import ReferenceTable
-from mlit.likelihood.objective import SeriesObjective
+from mlit.likelihood.deviation import Deviation
+from mlit.likelihood.objective import Posterior, SeriesObjective, Tolerance
 from mlit.likelihood.premultiply import premultiply
 from mlit.likelihood.tilt_images import TiltImages, weigh
 from mlit.maps.reconstruction import insert_particles
 from mlit.optim.levenberg_marquardt import Outcome
 from mlit.optim.solvers import Solver
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Result of fitting one series.
+
+    Attributes
+    ----------
+    outcome
+        How the optimisation ended.
+    amplitude
+        Amplitude of the references in each tilt.
+    change
+        How far the particles moved in the images.
+    posterior
+        What remains uncertain; None where the fit failed.
+    seen
+        Images that took part.
+    """
+
+    outcome: Outcome
+    amplitude: Float[Tensor, " tilt"]
+    change: Deviation
+    posterior: Posterior | None
+    seen: Bool[Tensor, "particle tilt"]
+
 
 BYTES_PER_INSERTION = 1 << 28  # premultiplied images held at once while inserting
 
@@ -59,29 +86,37 @@ def fit(
     tight_angstrom: float,
     resolution_angstrom: float,
     solver: Solver,
-) -> tuple[Outcome, Float[Tensor, " tilt"]]:
+) -> Fit:
     """Fit the active parameters of a series to its images; the parameters change in place.
 
-    Returns
-    -------
-    How it went, and the amplitude of the references in each tilt.
+    Raises
+    ------
+    torch.linalg.LinAlgError
+        If the curvature is not positive definite.
     """
     with torch.no_grad():
         view, imaging = model(), model.imaging()
+    seen = context.visible(view, imaging.geometry.image_size_angstrom)
     particle_images = premultiply(
         images,
         imaging.optics,
         view.xy_angstrom,
         view.defocus_um,
-        context.visible(view, imaging.geometry.image_size_angstrom),
+        seen,
         tight_angstrom,
         resolution_angstrom,
         quadrature=model.changes_ctf,
         coordinates=model.coordinates,
     )
-    objective = SeriesObjective(model, particle_images, table, context.group, context.amplitude_prior)
+    tolerance = Tolerance.at(resolution_angstrom, tight_angstrom / 2, imaging.optics.wavelength_angstrom)
+    objective = SeriesObjective(
+        model, particle_images, table, context.group, context.amplitude_prior, tolerance=tolerance
+    )
     outcome = solver.solve(objective)
-    return outcome, objective.amplitude
+    posterior = None if outcome.status == "failed" else objective.posterior()
+    with torch.no_grad():
+        change = Deviation.between(view, model(), seen)
+    return Fit(outcome, objective.amplitude, change, posterior, seen)
 
 
 def relative_amplitude(amplitude: Float[Tensor, " tilt"], prior: Float[Tensor, " tilt"]) -> Float[Tensor, " tilt"]:

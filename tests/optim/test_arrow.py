@@ -45,7 +45,8 @@ def test_solve_matches_the_dense_system(shared):
 def test_covariance_is_the_diagonal_of_the_inverse(shared):
     system = random_system(shared=shared, seed=1)
     inverse = torch.linalg.inv(dense(system)[0])
-    item, hyper = system.covariance()
+    covariance = system.covariance()
+    item, hyper = covariance.item, covariance.shared
     for i, block in enumerate(item):
         assert torch.allclose(block, inverse[3 * i : 3 * i + 3, 3 * i : 3 * i + 3])
     assert hyper.shape == (shared, shared)

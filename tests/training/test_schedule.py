@@ -45,3 +45,21 @@ def test_maps_before_a_fixed_resolution_reach_it():
 def test_impossible_iterations_are_refused(resolution, blocks):
     with pytest.raises(InputError, match=r"schedule\.iterations"):
         Iteration(resolution, blocks)
+
+
+def test_an_iteration_repeats_the_one_before_where_blocks_and_resolution_are_the_same():
+    first, later = Iteration(None, ("poses",)), Iteration(None, ("poses", "defocus"))
+    schedule = Schedule((first, later, later, later), 4.0)
+    assert schedule.repeats(3, 10.0, 9.9)
+    assert not schedule.repeats(3, 10.0, 9.0), "finer detail takes part"
+    assert not schedule.repeats(2, 10.0, 10.0), "other blocks take part"
+    assert not Schedule((later, later, first), 4.0).repeats(2, 10.0, 10.0), "other blocks come later"
+    assert not schedule.repeats(5, 10.0, 10.0), "there is no such epoch"
+    assert Schedule((later, later), 4.0).repeats(2, 4.0, 3.0), "Nyquist is the end"
+    fixed = tuple(Iteration(angstrom, ("poses",)) for angstrom in (10.0, 8.0))
+    assert not Schedule(fixed, 4.0).repeats(2, 10.0, 10.0)
+
+
+def test_where_nothing_can_be_fitted_nothing_is_repeated():
+    later = Iteration(None, ("poses",))
+    assert not Schedule((later, later), 4.0, coarsest_angstrom=30.0).repeats(2, 30.0, 31.0)

@@ -1,0 +1,95 @@
+"""Uncertainty in the images and held-out likelihood, against dense matrices and fits that leave an image out."""
+
+import pytest
+import torch
+
+from mlit.deformation.series_model import Jacobians
+from mlit.likelihood.normal_equations import assemble
+from mlit.likelihood.posterior import held_out_log_likelihood, local_covariance
+from mlit.optim.arrow import ArrowSystem
+
+PARTICLES, TILTS, PER_TILT = 4, 3, 2
+POSES, HYPER = 6 * PARTICLES, TILTS * PER_TILT
+
+
+def random(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+class Parabola:
+    """A linear model of all images whose objective is a parabola with its optimum at zero."""
+
+    def __init__(self):
+        columns = torch.arange(HYPER).reshape(TILTS, PER_TILT)
+        self.jacobians = Jacobians(random(0, PARTICLES, TILTS, 6, 6), random(1, PARTICLES, TILTS, 6, PER_TILT), columns)
+        root = random(2, PARTICLES, TILTS, 6, 6)
+        self.curvature = root @ root.transpose(-1, -2)
+        self.dense = torch.zeros(PARTICLES, TILTS, 6, POSES + HYPER, dtype=torch.float64)
+        for p in range(PARTICLES):
+            self.dense[p, :, :, 6 * p : 6 * p + 6] = self.jacobians.poses[p]
+            for t in range(TILTS):
+                self.dense[p, t, :, POSES + PER_TILT * t : POSES + PER_TILT * (t + 1)] = self.jacobians.hyper[p, t]
+        self.matrix = torch.einsum("ptix,ptij,ptjy->xy", self.dense, self.curvature, self.dense)
+        self.matrix += torch.eye(POSES + HYPER, dtype=torch.float64)
+        self.gradient = self._balanced(random(3, PARTICLES, TILTS, 6))
+        self.value = random(4, PARTICLES, TILTS)
+
+    def _balanced(self, gradient):
+        """Take away what would pull the parameters, so that the optimum is at zero."""
+        design = self.dense.reshape(-1, POSES + HYPER)
+        flat = gradient.flatten()
+        return (flat - design @ torch.linalg.lstsq(design, flat).solution).reshape(gradient.shape)
+
+    def system(self):
+        system = assemble(self.jacobians, self.gradient, self.curvature, HYPER)
+        item = system.item + torch.eye(6, dtype=torch.float64)
+        shared = system.shared + torch.eye(HYPER, dtype=torch.float64)
+        return ArrowSystem(item, system.coupling, shared, system.item_gradient, system.shared_gradient)
+
+    def without(self, p, t):
+        """Log-likelihood of an image at the optimum of all others."""
+        by = self.dense[p, t]
+        matrix = self.matrix - by.T @ self.curvature[p, t] @ by
+        step = torch.linalg.solve(matrix, -by.T @ self.gradient[p, t])
+        local = by @ step
+        return self.value[p, t] + self.gradient[p, t] @ local - local @ self.curvature[p, t] @ local / 2
+
+
+@pytest.fixture(scope="module")
+def parabola():
+    return Parabola()
+
+
+@pytest.fixture(scope="module")
+def spread(parabola):
+    return local_covariance(parabola.jacobians, parabola.system().covariance())
+
+
+def test_covariance_in_the_images_is_that_of_the_dense_inverse(parabola, spread):
+    inverse = torch.linalg.inv(parabola.matrix)
+    expected = torch.einsum("ptix,xy,ptjy->ptij", parabola.dense, inverse, parabola.dense)
+    torch.testing.assert_close(spread, expected)
+
+
+def test_covariance_without_hyperparameters():
+    by_pose = random(5, 2, 3, 6, 6)
+    none = Jacobians(by_pose, by_pose[..., :0], torch.zeros(3, 0, dtype=torch.long))
+    root = random(6, 2, 6, 6)
+    item = root @ root.transpose(-1, -2) + torch.eye(6, dtype=torch.float64)
+    empty = item.new_zeros
+    system = ArrowSystem(item, empty(2, 6, 0), empty(0, 0), empty(2, 6), empty(0))
+    expected = by_pose @ torch.linalg.inv(item)[:, None] @ by_pose.transpose(-1, -2)
+    torch.testing.assert_close(local_covariance(none, system.covariance()), expected)
+
+
+def test_held_out_likelihood_is_that_of_a_fit_without_the_image(parabola, spread):
+    found = held_out_log_likelihood(parabola.value, parabola.gradient, parabola.curvature, spread)
+    expected = torch.stack([torch.stack([parabola.without(p, t) for t in range(TILTS)]) for p in range(PARTICLES)])
+    torch.testing.assert_close(found, expected)
+    assert bool((found < parabola.value).all()), "no image is predicted better than it is fitted"
+
+
+def test_images_that_do_not_pull_lose_nothing(parabola, spread):
+    still = torch.zeros_like(parabola.gradient)
+    found = held_out_log_likelihood(parabola.value, still, parabola.curvature, spread)
+    torch.testing.assert_close(found, parabola.value)
