@@ -49,6 +49,8 @@ class Aberrations(Block):
         Pairs (n, m) of the parameters: cos mθ, or sin |m|θ for m < 0.
     """
 
+    unit = "deg"
+    axes = ("term",)
     field: ClassVar[str]
     groups: ClassVar[dict[int, Coordinate]]
 
@@ -73,6 +75,6 @@ class Aberrations(Block):
         """Add the phases to the starting coefficients."""
         return imaging.with_optics(**{self.field: self.start + self.basis @ raw * self.scale_rad})
 
-    def physical(self) -> Float[Tensor, " term"]:
-        """Deviation from the start in degrees, at the resolution of the prior."""
-        return self.raw.detach() * math.degrees(self.scale_rad)
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, " term"]:
+        """Deviations from the start in degrees, at the resolution of the prior."""
+        return raw * math.degrees(self.scale_rad)

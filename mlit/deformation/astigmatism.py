@@ -21,6 +21,8 @@ class Astigmatism(Block):
     """
 
     name = "astigmatism"
+    unit = "um"
+    axes = ("tilt", "component")
     moves = (Coordinate.ASTIGMATISM,)
 
     def __init__(self, imaging: Imaging, prior_um: float) -> None:
@@ -33,6 +35,6 @@ class Astigmatism(Block):
         """Add the errors to the starting astigmatism."""
         return imaging.with_optics(astigmatism_um=self.start + raw.unflatten(0, (-1, 2)) * self.scale_um)
 
-    def physical(self) -> Float[Tensor, "tilt 2"]:
-        """Deviation of the vector from the start in µm."""
-        return self.raw.detach().unflatten(0, (-1, 2)) * self.scale_um
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, "tilt 2"]:
+        """Deviations from the start in µm."""
+        return raw.unflatten(0, (-1, 2)) * self.scale_um

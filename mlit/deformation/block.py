@@ -35,10 +35,16 @@ class Block(nn.Module):
         What configs call it.
     moves
         Local coordinates that it changes besides position and orientation, which are always watched.
+    unit
+        Physical unit of its parameters.
+    axes
+        What the axes of :meth:`in_units` count.
     """
 
     name: ClassVar[str] = "block"
     moves: tuple[Coordinate, ...] = ()
+    unit: ClassVar[str]
+    axes: ClassVar[tuple[str, ...]]
 
     def __init__(self, count: int, columns: Int[Tensor, "tilt column"], prior: GaussianPrior) -> None:
         super().__init__()
@@ -50,9 +56,13 @@ class Block(nn.Module):
         """Return the imaging with the deviation of raw values ``raw`` added; differentiable."""
         raise NotImplementedError
 
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, "..."]:
+        """Raw values, or their standard errors, in physical units."""
+        raise NotImplementedError
+
     def physical(self) -> Float[Tensor, "..."]:
         """Present deviation from the start in physical units."""
-        raise NotImplementedError
+        return self.in_units(self.raw.detach())
 
 
 def shared_columns(tilts: int, count: int) -> Int[Tensor, "tilt column"]:

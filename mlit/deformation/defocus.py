@@ -24,6 +24,8 @@ class Defocus(Block):
     """
 
     name = "defocus"
+    unit = "um"
+    axes = ("tilt",)
     moves = (Coordinate.DEFOCUS,)
 
     def __init__(self, imaging: Imaging, prior_um: float) -> None:
@@ -36,6 +38,6 @@ class Defocus(Block):
         """Add the errors to the starting defocus."""
         return imaging.with_geometry(defocus_um=self.start + raw * self.scale_um)
 
-    def physical(self) -> Float[Tensor, " tilt"]:
-        """Deviation from the start in µm."""
-        return self.raw.detach() * self.scale_um
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, " tilt"]:
+        """Deviations from the start in µm."""
+        return raw * self.scale_um

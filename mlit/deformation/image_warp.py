@@ -33,6 +33,8 @@ class ImageWarp(Block):
     """
 
     name = "image_warp"
+    unit = "angstrom"
+    axes = ("tilt", "y", "x", "axis")
 
     def __init__(
         self,
@@ -60,9 +62,9 @@ class ImageWarp(Block):
         nodes = self.start + raw.reshape(self.shape) * self.scale_angstrom
         return imaging.with_geometry(image_warp=nodes)
 
-    def physical(self) -> Float[Tensor, "tilt ynode xnode 2"]:
-        """Deviation from the starting warp in Å."""
-        return self.raw.detach().reshape(self.shape) * self.scale_angstrom
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, "tilt ynode xnode 2"]:
+        """Deviations from the start in Å."""
+        return raw.reshape(self.shape) * self.scale_angstrom
 
 
 def _fine_enough(grid: Sequence[int], start: Float[Tensor, "t y x 2"]) -> tuple[int, int]:

@@ -24,6 +24,8 @@ class Magnification(Block):
     """
 
     name = "magnification"
+    unit = "percent"
+    axes = ("row", "column")
     moves = (Coordinate.MAGNIFICATION,)
 
     def __init__(self, imaging: Imaging, prior_percent: float) -> None:
@@ -35,6 +37,6 @@ class Magnification(Block):
         """Add the errors to the starting matrix."""
         return imaging.with_geometry(magnification=self.start + raw.unflatten(0, (2, 2)) * self.scale)
 
-    def physical(self) -> Float[Tensor, "2 2"]:
-        """Deviation from the start in per cent."""
-        return self.raw.detach().unflatten(0, (2, 2)) * (100 * self.scale)
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, "2 2"]:
+        """Deviations from the start in per cent."""
+        return raw.unflatten(0, (2, 2)) * (100 * self.scale)

@@ -28,6 +28,8 @@ class PhaseShift(Block):
     """
 
     name = "phase_shift"
+    unit = "deg"
+    axes = ("tilt",)
     moves = (Coordinate.PHASE_SHIFT,)
 
     def __init__(self, imaging: Imaging, series_prior_deg: float, tilt_prior_deg: float) -> None:
@@ -42,6 +44,6 @@ class PhaseShift(Block):
         """Add the errors to the starting phase shifts."""
         return imaging.with_optics(phase_shift_rad=self.start + raw * self.scale_rad)
 
-    def physical(self) -> Float[Tensor, " tilt"]:
-        """Deviation from the start in degrees."""
-        return self.raw.detach() * math.degrees(self.scale_rad)
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, " tilt"]:
+        """Deviations from the start in degrees."""
+        return raw * math.degrees(self.scale_rad)

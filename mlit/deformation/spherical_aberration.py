@@ -22,6 +22,8 @@ class SphericalAberration(Block):
     """
 
     name = "spherical_aberration"
+    unit = "mm"
+    axes = ("term",)
     moves = (Coordinate.CS,)
 
     def __init__(self, imaging: Imaging, prior_mm: float) -> None:
@@ -33,6 +35,6 @@ class SphericalAberration(Block):
         """Add the error to the starting Cs."""
         return imaging.with_optics(cs_mm=self.start + raw[0] * self.scale_mm)
 
-    def physical(self) -> Float[Tensor, "1"]:
-        """Deviation from the start in mm."""
-        return self.raw.detach() * self.scale_mm
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, "1"]:
+        """Deviations from the start in mm."""
+        return raw * self.scale_mm

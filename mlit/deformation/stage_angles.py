@@ -31,6 +31,8 @@ class StageAngles(Block):
     """
 
     name = "stage_angles"
+    unit = "deg"
+    axes = ("tilt", "axis")
 
     def __init__(self, imaging: Imaging, prior_deg: float, physical: bool = False) -> None:
         geometry = imaging.geometry
@@ -55,6 +57,6 @@ class StageAngles(Block):
             axis_angle_rad=self.axis_angle_rad + axis,
         )
 
-    def physical(self) -> Float[Tensor, "tilt 3"]:
-        """Deviation from the start in degrees: about x, y, z, or about the direction across, in tilt and in axis."""
-        return (self.raw.detach() * math.degrees(self.scale_rad)).reshape(-1, 3)
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, "tilt 3"]:
+        """Deviations from the start in degrees: about x, y, z, or about the direction across, in tilt and in axis."""
+        return (raw * math.degrees(self.scale_rad)).reshape(-1, 3)

@@ -33,6 +33,8 @@ class VolumeWarp(Block):
     """
 
     name = "volume_warp"
+    unit = "angstrom"
+    axes = ("dose", "z", "y", "x", "axis")
 
     def __init__(self, imaging: Imaging, grid: Sequence[int], motion_prior_angstrom: float, smoothness: float) -> None:
         geometry = imaging.geometry
@@ -61,9 +63,9 @@ class VolumeWarp(Block):
         nodes = torch.cat([self.start[:1], self.start[1:] + motion])
         return imaging.with_geometry(volume_warp=nodes)
 
-    def physical(self) -> Float[Tensor, "dnode znode ynode xnode 3"]:
-        """Deviation from the starting warp in Å, without the first dose, where it is zero."""
-        return self.raw.detach().reshape(self.shape) * self.scale_angstrom
+    def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, "dnode znode ynode xnode 3"]:
+        """Deviations from the start in Å, without the first dose, where it is zero."""
+        return raw.reshape(self.shape) * self.scale_angstrom
 
 
 def refined_count(old: int, wanted: int) -> int:
