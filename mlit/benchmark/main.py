@@ -1,0 +1,109 @@
+"""Command line of the benchmarks."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlit.benchmark.data import refinement_config, simulated_project
+from mlit.benchmark.machine import facts_line, machine_facts
+from mlit.benchmark.scaling import Size, measure_sizes, scaling_as_json, scaling_table
+from mlit.benchmark.solver_comparison import candidates, compare_solvers
+from mlit.benchmark.solver_ratios import ratios
+from mlit.benchmark.solver_report import attempts_table, comparison_as_json, ratios_table
+from mlit.errors import InputError
+from mlit.io.atomic import atomic_write
+
+BY_PARTICLES = [Size(particles, 41) for particles in (10, 20, 40, 80, 160)]
+BY_TILTS = [Size(40, tilts) for tilts in (11, 21, 41, 81, 161)]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the benchmark that was named.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 2 wrong input.
+    """
+    arguments = _parser().parse_args(words)
+    facts = machine_facts()
+    print(facts_line(facts))
+    try:
+        results = arguments.run(arguments)
+    except InputError as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 2
+    if arguments.output is not None:
+        with atomic_write(arguments.output) as partial:
+            partial.write_text(json.dumps({"machine": facts, **results}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def run_solver(arguments: argparse.Namespace) -> dict[str, object]:
+    """Compare the solvers on a project that is given or simulated."""
+    attempts = []
+    with tempfile.TemporaryDirectory() as name:
+        folder, words = Path(name), arguments.words
+        if not any(word.startswith("data.settings=") for word in words):
+            size = arguments.size
+            words = [*simulated_project(folder / "project", size.particles, size.tilts, arguments.width), *words]
+        for after in arguments.after:
+            cfg = refinement_config(words, folder / f"after_{after}")
+            attempts += compare_solvers(cfg, after, arguments.resolution, candidates(arguments.passes))
+    found = ratios(attempts)
+    print(f"\n{attempts_table(attempts)}\n\n{ratios_table(found)}")
+    return comparison_as_json(attempts, found)
+
+
+def run_scaling(arguments: argparse.Namespace) -> dict[str, object]:
+    """Measure one row of sizes after the other."""
+    options = {"width": arguments.width}
+    rows = []
+    for sizes in arguments.sizes or (BY_PARTICLES, BY_TILTS):
+        with tempfile.TemporaryDirectory() as folder:
+            costs = measure_sizes(
+                sizes, arguments.repeats, arguments.resolution, arguments.words, Path(folder), **options
+            )
+        print(f"\n{scaling_table(costs)}", flush=True)
+        rows.append(scaling_as_json(costs))
+    return {"rows": rows}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/benchmark", description="Measure mlit itself.")
+    verbs = parser.add_subparsers(required=True)
+    solver = verbs.add_parser("solver", help="passes over the images that each solver needs to the same objective")
+    solver.add_argument("--after", type=_counts, default=(0, 3), help="iterations before the fit: 0,3")
+    solver.add_argument("--passes", type=int, default=200, help="at most")
+    solver.add_argument("--size", type=_size, default=Size(36, 41), help="of the simulated series: 36x41")
+    solver.add_argument("--resolution", type=float, help="Å; as the schedule has it")
+    solver.set_defaults(run=run_solver)
+    scaling = verbs.add_parser("scaling", help="cost of an iteration against particles and tilts")
+    scaling.add_argument("--sizes", type=_sizes, action="append", help="a row of sizes, 10x41,20x41; may be repeated")
+    scaling.add_argument("--repeats", type=int, default=3, help="of every size; medians are shown")
+    scaling.add_argument("--resolution", type=float, default=25.0, help="Å, the same at all sizes")
+    scaling.set_defaults(run=run_scaling)
+    for verb in (solver, scaling):
+        verb.add_argument("--width", type=int, default=480, help="pixels of the simulated images along x and y")
+        verb.add_argument("--output", type=Path, metavar="FILE.json", help="write the results there too")
+        verb.add_argument("words", nargs="*", metavar="key=value", help="as after mlit refine")
+    return parser
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """Take ``0,3`` apart."""
+    return tuple(int(word) for word in text.split(","))
+
+
+def _size(text: str) -> Size:
+    """Take ``36x41`` apart."""
+    particles, tilts = text.split("x")
+    return Size(int(particles), int(tilts))
+
+
+def _sizes(text: str) -> list[Size]:
+    """Take ``10x41,20x41`` apart."""
+    return [_size(word) for word in text.split(",")]

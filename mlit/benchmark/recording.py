@@ -1,0 +1,135 @@
+"""A problem and a solver that note what happens while they are at work."""
+
+import time
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from mlit.optim.arrow import ArrowSystem
+from mlit.optim.levenberg_marquardt import Outcome
+from mlit.optim.solvers import DifferentiableProblem, Solver
+
+
+@dataclass
+class Record:
+    """What happened during one fit; filled in place.
+
+    Attributes
+    ----------
+    status
+        How it ended.
+    values
+        Objective of each pass over the images.
+    elapsed, cpu_elapsed
+        Seconds from the start of the fit to the end of that pass: on the wall, and of all cores together, which
+        other programs lengthen less.
+    pass_cpu_seconds, equation_cpu_seconds
+        Time of all cores in passes, without the gradients' way back through the geometry, and in setting up normal
+        equations.
+    seconds, cpu_seconds
+        Time of the whole fit.
+    """
+
+    status: str = ""
+    values: list[float] = field(default_factory=list)
+    elapsed: list[float] = field(default_factory=list)
+    cpu_elapsed: list[float] = field(default_factory=list)
+    pass_cpu_seconds: float = 0.0
+    equation_cpu_seconds: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def first_pass_above(self, target: float) -> int | None:
+        """Count the passes up to the first with an objective of at least ``target``; None where there is none."""
+        return next((number for number, value in enumerate(self.values, 1) if value >= target), None)
+
+
+class RecordedProblem:
+    """Hands everything on to a problem and notes the objective and the time of every pass.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    strictness
+        How many times smaller than the problem's own its tolerance shall be.
+    """
+
+    def __init__(self, problem: DifferentiableProblem, strictness: float = 1.0) -> None:
+        self.problem, self.record, self.strictness = problem, Record(), strictness
+        self.passes = problem.passes
+        self._started, self._cpu_started = time.perf_counter(), time.process_time()
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Parameters to change."""
+        return self.problem.parameters()
+
+    def evaluate(self) -> float:
+        """Objective at the present parameters."""
+        before = time.process_time()
+        value = self.problem.evaluate()
+        self._note(value, before)
+        return value
+
+    def loss(self) -> Tensor:
+        """Negative objective with gradients."""
+        before = time.process_time()
+        loss = self.problem.loss()
+        self._note(-float(loss.detach()), before)
+        return loss
+
+    def system(self) -> ArrowSystem:
+        """Gradient and curvature."""
+        before = time.process_time()
+        system = self.problem.system()
+        self.record.equation_cpu_seconds += time.process_time() - before
+        return system
+
+    def move(self, item: Tensor, shared: Tensor) -> None:
+        """Add a step to the parameters."""
+        self.problem.move(item, shared)
+
+    def undo(self) -> None:
+        """Take the last step back."""
+        self.problem.undo()
+
+    def step_size(self, item: Tensor, shared: Tensor) -> float:
+        """Size of a step in units of the tolerance."""
+        return self.problem.step_size(item, shared) * self.strictness
+
+    def finish(self, status: str) -> None:
+        """Note how it ended, and the time of the whole."""
+        self.record.status = status
+        self.record.seconds = time.perf_counter() - self._started
+        self.record.cpu_seconds = time.process_time() - self._cpu_started
+
+    def _note(self, value: float, before: float) -> None:
+        now = time.process_time()
+        self.passes = self.problem.passes
+        self.record.values.append(value)
+        self.record.elapsed.append(time.perf_counter() - self._started)
+        self.record.cpu_elapsed.append(now - self._cpu_started)
+        self.record.pass_cpu_seconds += now - before
+
+
+class RecordingSolver:
+    """Runs a solver and keeps the problem of its last fit with what was noted.
+
+    Parameters
+    ----------
+    solver
+        The solver.
+    strictness
+        How many times smaller than the problem's own its tolerance shall be.
+    """
+
+    def __init__(self, solver: Solver, strictness: float = 1.0) -> None:
+        self.solver, self.strictness = solver, strictness
+        self.recorded: RecordedProblem | None = None
+
+    def solve(self, problem: DifferentiableProblem) -> Outcome:
+        """Run to the end."""
+        self.recorded = RecordedProblem(problem, self.strictness)
+        outcome = self.solver.solve(self.recorded)
+        self.recorded.finish(outcome.status)
+        return outcome
