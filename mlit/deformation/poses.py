@@ -71,6 +71,21 @@ class Poses(nn.Module):
             values = values.flatten(2)
         return values[..., :3], values[..., 3:]
 
+    def errors(
+        self, covariance: Float[Tensor, "particle pose pose"]
+    ) -> tuple[Float[Tensor, "particle sample 3"], Float[Tensor, "particle sample 3"]]:
+        """Return the standard errors of shifts (Å) and rotation vectors (radians) along the axes of the sample.
+
+        Parameters
+        ----------
+        covariance
+            Of the raw values of each particle.
+        """
+        one = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
+        by_raw = torch.stack([torch.cat(self.deviation(row.expand(len(covariance), -1)), -1) for row in one], -1)
+        variance = torch.einsum("pkai,pij,pkaj->pka", by_raw, covariance, by_raw)
+        return variance[..., :3].sqrt(), variance[..., 3:].sqrt()
+
     def _in_frame(self, position_angstrom: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
         """Poses ``"particle [sample] 3 [3]"`` in the present frame of the reference."""
         turn, shift = self.get_buffer("frame_rotation"), self.get_buffer("frame_shift_angstrom")

@@ -33,6 +33,14 @@ class GaussianPrior:
         """Make a prior of groups with a given covariance."""
         return cls(groups, torch.linalg.inv(covariance.double()))
 
+    def width(self) -> Float[Tensor, " parameter"]:
+        """Return the standard deviation of every parameter."""
+        covariance = torch.linalg.inv(self.precision)
+        deviation = covariance.diagonal().sqrt()
+        return torch.zeros(self.groups.numel(), dtype=deviation.dtype).index_put(
+            (self.groups,), deviation.expand_as(self.groups)
+        )
+
     def gradient(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, " parameter"]:
         """Return the derivative of :meth:`penalty`."""
         return torch.zeros_like(raw).index_put((self.groups,), raw[self.groups] @ self.precision)

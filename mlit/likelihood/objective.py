@@ -53,15 +53,17 @@ class Posterior:
 
     Attributes
     ----------
-    pose_error, hyper_error
-        Standard errors of the raw parameters, in units of their priors' widths.
+    poses
+        Covariance of the raw parameters of each particle, in units of their priors' widths.
+    hyper_error
+        Standard errors of the raw hyperparameters, likewise.
     local
         Covariance of the watched local coordinates of every image.
     held_out
         Log-likelihood of every image as predicted by a fit without it; zero where a particle is not seen.
     """
 
-    pose_error: Float[Tensor, "particle pose"]
+    poses: Float[Tensor, "particle pose pose"]
     hyper_error: Float[Tensor, " hyper"]
     local: Float[Tensor, "particle tilt coordinate coordinate"]
     held_out: Float[Tensor, "particle tilt"]
@@ -170,9 +172,7 @@ class SeriesObjective:
             self._curvature(self._statistics),
             local,
         )
-        return Posterior(
-            covariance.item.diagonal(dim1=-2, dim2=-1).sqrt(), covariance.shared.diagonal().sqrt(), local, held_out
-        )
+        return Posterior(covariance.item, covariance.shared.diagonal().sqrt(), local, held_out)
 
     @torch.no_grad()
     def move(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> None:

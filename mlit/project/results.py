@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from mlit.deformation.imaging import Imaging
 from mlit.deformation.series_model import SeriesModel
@@ -23,6 +25,8 @@ from mlit.maps.references import HalfMaps
 from mlit.project.project import Project, SeriesInput
 from mlit.project.xml_geometry import xml_with_geometry
 from mlit.project.xml_optics import xml_with_optics
+
+POSE_ERRORS = tuple(f"mlit{kind}Error{axis}" for kind in ("Coordinate", "Rotation") for axis in "XYZ")
 
 
 def write_series(folder: Path, series: SeriesInput, imaging: Imaging) -> None:
@@ -60,6 +64,32 @@ def refined_particles(project: Project, models: Mapping[str, SeriesModel]) -> Pa
         position[series.particle_index] = where
         euler[series.particle_index] = continuous_euler(euler_from_matrix(turned)).rad2deg()
     return dataclasses.replace(table, position_angstrom=position.numpy(), euler_deg=euler.numpy())
+
+
+def with_errors(
+    table: ParticleTable, project: Project, models: Mapping[str, SeriesModel], covariances: Mapping[str, Tensor]
+) -> ParticleTable:
+    """Add the standard errors of the poses to a particle table, as columns of mlit's own.
+
+    Parameters
+    ----------
+    table
+        The particles.
+    project, models
+        Where they are, and their parameters.
+    covariances
+        Of the raw pose parameters of the series that were fitted.
+    """
+    errors = np.full((table.particles, table.samples, 6), np.nan)
+    for series in project.series:
+        if series.name in covariances:
+            shift, turn = models[series.name].poses.errors(covariances[series.name])
+            errors[series.particle_index.numpy()] = torch.cat([shift, turn.rad2deg()], -1).numpy()
+    source = table.source.copy()
+    for sample in range(table.samples):
+        for place, name in enumerate(POSE_ERRORS):
+            source[f"{name}{sample + 1}"] = [f"{value:.5f}" for value in errors[:, sample, place]]
+    return dataclasses.replace(table, source=source)
 
 
 def write_maps(folder: Path, halves: HalfMaps) -> None:

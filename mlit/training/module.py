@@ -1,6 +1,7 @@
 """The refinement as a LightningModule."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -231,6 +232,24 @@ class RefinementModule(lightning.LightningModule):
             if status.status.startswith(start)
         }
 
+    def expected_error(self) -> dict[str, float] | None:
+        """Return the error expected of all series, root mean square over images; None where none was fitted."""
+        fitted = [status for status in self.statuses.values() if status.images]
+        if not fitted:
+            return None
+        total = sum(status.images for status in fitted)
+        return {
+            name: math.sqrt(sum(s.images * getattr(s.expected_error, name) ** 2 for s in fitted) / total)
+            for name in ("position_angstrom", "rotation_deg", "defocus_nm")
+        }
+
+    def held_out_log_likelihood(self) -> float | None:
+        """Held-out log-likelihood of an image in the mean; None where no series was fitted."""
+        fitted = [status for status in self.statuses.values() if status.images]
+        if not fitted:
+            return None
+        return sum(s.held_out_log_likelihood for s in fitted) / sum(s.images for s in fitted)
+
     def _fit_or_recall(self, name: str, images: TiltImages) -> None:
         known = self.ledger.find(name, self.current_epoch)
         if known is not None:
@@ -270,7 +289,7 @@ class RefinementModule(lightning.LightningModule):
             model.load_state_dict(before)
             return SeriesStatus("rejected: objective is not finite", outcome.passes, resolution_angstrom=resolution)
         self.amplitudes[name] = result.amplitude
-        self.errors[name] |= {"poses": posterior.pose_error} | {
+        self.errors[name] |= {"poses": posterior.poses} | {
             block.name: part for block, part in model.split(posterior.hyper_error)
         }
         return SeriesStatus(

@@ -19,8 +19,16 @@ from mlit.io.particles import write_particles
 from mlit.likelihood.tilt_images import even_fast_size
 from mlit.maps.references import ReferenceSettings
 from mlit.parallel import one_thread_each
+from mlit.project.parameter_table import write_parameters
 from mlit.project.project import Project
-from mlit.project.results import content_hash, refined_particles, write_maps, write_series, write_summary
+from mlit.project.results import (
+    content_hash,
+    refined_particles,
+    with_errors,
+    write_maps,
+    write_series,
+    write_summary,
+)
 from mlit.project.warp_project import load_warp_project
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.ledger import SeriesLedger
@@ -221,8 +229,16 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
     models = {series.name: module.model(series.name) for series in used}
     for series in used:
         write_series(output / "warp_tiltseries", series, models[series.name].imaging())
+        if module.errors[series.name]:
+            write_parameters(
+                output / "parameters" / f"{series.name}.csv", models[series.name], module.errors[series.name]
+            )
     folder = output / cfg.species.name
-    write_particles(folder / "particles.star", refined_particles(project, models))
+    covariances = {name: module.errors[name]["poses"] for name in models if module.errors[name]}
+    particles = refined_particles(project, models)
+    if covariances:
+        particles = with_errors(particles, project, models, covariances)
+    write_particles(folder / "particles.star", particles)
     write_maps(folder, module.halves)
     resolution = module.halves.curves.resolution_angstrom(0.143)
     write_summary(
@@ -232,6 +248,8 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
             "wall_seconds": seconds,
             "series": len(used),
             "particles": sum(len(series.particle_index) for series in used),
+            "expected_error": module.expected_error(),
+            "held_out_log_likelihood": module.held_out_log_likelihood(),
             "left_out": dict(project.failures) | left_out,
             "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
             "input_sha256": {str(path): content_hash(Path(path)) for path in (cfg.data.settings, cfg.data.particles)},

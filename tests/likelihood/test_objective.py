@@ -123,7 +123,7 @@ def test_gauss_newton_reaches_the_truth():
     assert outcome.end == pytest.approx(objective.evaluate(), rel=1e-9)
     posterior = objective.posterior()
     errors = [
-        objective.model.poses.raw.detach() / posterior.pose_error,
+        objective.model.poses.raw.detach() / posterior.poses.diagonal(dim1=-2, dim2=-1).sqrt(),
         objective.model.hyper.detach() / posterior.hyper_error,
     ]
     assert float(torch.cat([e.flatten() for e in errors]).square().mean()) < 1.5, "errors are those that it says"

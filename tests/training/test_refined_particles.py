@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from mlit.deformation.pose_prior import PosePrior
+from mlit.deformation.poses import Poses
 from mlit.geometry.rotations import matrix_from_euler, rotvec_from_matrix
 from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
 from mlit.io.particles import read_particles, write_particles
-from mlit.project.results import refined_particles
+from mlit.project.results import refined_particles, with_errors
 from mlit.training.series_setup import make_model
+from tests.brute_force import rotations
 
 OPTIONS = {
     "poses": {
@@ -88,3 +91,30 @@ def test_a_start_that_moves_keeps_its_samples(small):
     turn = (np.deg2rad(table.euler_deg), np.deg2rad(moving.euler_deg))
     found, expected = (matrix_from_euler(torch.from_numpy(euler)) for euler in turn)
     torch.testing.assert_close(found, expected)
+
+
+def test_errors_of_poses_are_columns_in_physical_units(small):
+    series = small.series[0]
+    models = models_of(small, 1, [series.name])
+    count = len(series.particle_index)
+    spread = torch.diag(torch.tensor([0.1, 0.2, 0.3, 0.01, 0.02, 0.03]).double().square()).repeat(count, 1, 1)
+    table = with_errors(refined_particles(small, models), small, models, {series.name: spread})
+    rows = series.particle_index.numpy()
+    prior = models[series.name].poses.errors(torch.eye(6, dtype=torch.float64).repeat(count, 1, 1))
+    for place, letter in enumerate("XYZ"):
+        shift = table.source[f"mlitCoordinateError{letter}1"].astype(float).to_numpy()
+        turn = table.source[f"mlitRotationError{letter}1"].astype(float).to_numpy()
+        np.testing.assert_allclose(shift[rows], 0.1 * (place + 1) * prior[0][:, 0, place], atol=1e-5)
+        np.testing.assert_allclose(turn[rows], 0.01 * (place + 1) * prior[1][:, 0, place].rad2deg(), atol=1e-5)
+        others = np.delete(shift, rows)
+        assert len(others) and np.isnan(others).all()
+
+
+def test_errors_of_particles_with_axes_of_their_own_are_turned_into_the_sample():
+    rotation = rotations(4)
+    poses = Poses(torch.zeros(4, 3), rotation, PosePrior((1.0, 2.0, 3.0), (1.0, 2.0, 3.0)))
+    shift, turn = poses.errors(torch.eye(6, dtype=torch.float64).repeat(4, 1, 1))
+    widths = torch.diag(torch.tensor([1.0, 2.0, 3.0]).double().square())
+    expected = (rotation @ widths @ rotation.transpose(1, 2)).diagonal(dim1=1, dim2=2).sqrt()
+    torch.testing.assert_close(shift[:, 0], expected)
+    torch.testing.assert_close(turn[:, 0].rad2deg(), expected)
