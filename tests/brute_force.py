@@ -94,6 +94,7 @@ def image_of(
     tilt: int,
     shape: tuple[int, int],
     pixel_size: float,
+    magnification: Float[Tensor, "2 2"] | None = None,
 ) -> Float[Tensor, "y x"]:
     """Noise-free tilt image of particles ``(blobs, rotation, xy in Å, defocus in µm)``, by one large transform."""
     height, width = shape
@@ -101,11 +102,12 @@ def image_of(
     axis = torch.fft.fftfreq(side, pixel_size, dtype=torch.float64)
     ky, kx = torch.meshgrid(axis, axis, indexing="ij")
     plane = torch.stack([kx, ky], -1)
+    seen = plane if magnification is None else plane @ magnification.T
     total = torch.zeros(side, side, dtype=torch.complex128)
     for blobs, rotation, xy, defocus in particles:
         gamma = optics.static_phase(plane)[tilt] + defocus * optics.defocus_slope(plane)
-        place = -2 * torch.pi * (plane @ xy.double())
-        model = blobs.transform(plane @ rotation[:2]) * torch.polar(torch.ones_like(place), place)
+        place = -2 * torch.pi * (plane @ xy.double()) - optics.odd_phase(plane)
+        model = blobs.transform(seen @ rotation[:2]) * torch.polar(torch.ones_like(place), place)
         total += -torch.sin(gamma) * model
     return torch.fft.ifft2(total).real[:height, :width] / pixel_size**2
 

@@ -65,7 +65,7 @@ class Aberrations(Block):
         self.terms = [(n, m) for n, m in zernike_indices(known) if n in orders and m != 0]
         count = len(self.terms)
         super().__init__(count, shared_columns(imaging.geometry.tilts, count), GaussianPrior.independent(count))
-        self.moves = tuple(group for n, group in self.groups.items() if n <= max(orders))
+        self.moves = tuple(group for n, group in self.groups.items() if n in orders)
         self.start = getattr(imaging.optics, self.field)
         self.scale_rad = math.radians(prior_deg)
         lengths = self.start.new_tensor([prior_resolution_angstrom**n for n, _ in self.terms])

@@ -20,8 +20,8 @@ VIEW_COORDINATES = 6  # shift, rotation and defocus, which each image has of its
 class Coordinate(Enum):
     """Groups of local coordinates by their place in the vector of all of them.
 
-    Aberrations are the coefficients of :meth:`mlit.optics.ctf.Optics.even_coefficients` and of the odd Zernike
-    polynomials, and the entries of the magnification matrix (xx, xy, yx, yy).
+    Aberrations are :meth:`mlit.optics.ctf.Optics.even_coefficients` and ``odd_coefficients``, which are factors of
+    powers of frequency, and the entries of the magnification matrix (xx, xy, yx, yy).
     """
 
     SHIFT = range(0, 2)
@@ -84,7 +84,7 @@ class View:
 
 def aberrations(imaging: Imaging) -> Float[Tensor, "tilt aberration"]:
     """Local coordinates of the tilts that follow from their optics; differentiable."""
-    even, odd = imaging.optics.even_coefficients(), imaging.optics.zernike_odd_rad
+    even, odd = imaging.optics.even_coefficients(), imaging.optics.odd_coefficients()
     magnification = imaging.geometry.magnification.flatten()
     return torch.cat([even, torch.cat([odd, magnification]).expand(len(even), -1)], -1)
 

@@ -19,7 +19,6 @@ from torch import Tensor
 from mlit.deformation.local_coordinates import EVEN, ODD, VIEW_COORDINATES
 from mlit.fourier.pixels import FourierPixels
 from mlit.optics.ctf import Optics
-from mlit.optics.zernike import ODD_INDICES, zernike
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ class WatchedAberrations:
         """Watch those of some local coordinates that are aberrations."""
         watched = tuple(i for i in coordinates if i >= VIEW_COORDINATES)
         even = optics.even_functions(pixels.frequency)[[i - EVEN.start for i in watched if i in EVEN]]
-        odd = zernike(ODD_INDICES, pixels.frequency)[[i - ODD.start for i in watched if i in ODD]]
+        odd = optics.odd_functions(pixels.frequency)[[i - ODD.start for i in watched if i in ODD]]
         start = optics.even_coefficients()
-        start = torch.cat([start, optics.zernike_odd_rad.expand(len(start), -1)], -1)
+        start = torch.cat([start, optics.odd_coefficients().expand(len(start), -1)], -1)
         return cls(watched, start.detach(), even.T.float(), odd.T.float())
 
     def phase_changes(

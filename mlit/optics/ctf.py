@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.optics.wavelength import electron_wavelength_angstrom
-from mlit.optics.zernike import EVEN_INDICES, ODD_INDICES, zernike
+from mlit.optics.zernike import EVEN_INDICES, ODD_INDICES, powers, powers_from_zernike
 
 ANGSTROM_PER_MICROMETRE = 1e4
 ANGSTROM_PER_MILLIMETRE = 1e7
@@ -89,17 +89,35 @@ class Optics:
         slope = -math.pi * wavelength * ANGSTROM_PER_MICROMETRE / 2
         cs = math.pi / 2 * ANGSTROM_PER_MILLIMETRE * wavelength**3
         common = [slope * (kx**2 - ky**2), slope * 2 * kx * ky, -torch.ones_like(kx), cs * (kx**2 + ky**2) ** 2]
-        return torch.cat([torch.stack(common), zernike(EVEN_INDICES, frequency_xy)])
+        return torch.cat([torch.stack(common), powers(EVEN_INDICES, frequency_xy)])
 
     def even_coefficients(self) -> Float[Tensor, "tilt even"]:
         """Everything in γ but defocus and amplitude contrast; differentiable.
 
-        Astigmatism as a vector in µm, phase shift in radians, Cs in mm, even Zernike coefficients in radians.
+        Astigmatism as a vector in µm, phase shift in radians, Cs in mm, and the factors of the powers that the even
+        Zernike terms are made of; what is constant in these counts as phase shift.
         """
         vector, tilts = self.astigmatism_um, len(self.astigmatism_um)
+        matrix = powers_from_zernike(EVEN_INDICES, [(0, 0), *EVEN_INDICES])
+        constant, *rest = (matrix.to(vector) @ self.zernike_even_rad).unbind()
         cs = torch.as_tensor(self.cs_mm, dtype=vector.dtype, device=vector.device).expand(tilts)
-        plain = torch.stack([self.phase_shift_rad, cs], -1)
-        return torch.cat([vector, plain, self.zernike_even_rad.expand(tilts, -1)], -1)
+        plain = torch.stack([self.phase_shift_rad - constant, cs], -1)
+        return torch.cat([vector, plain, torch.stack(rest).expand(tilts, -1)], -1)
+
+    def odd_functions(self, frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "odd *grid"]:
+        """Return the derivatives of :meth:`odd_phase` by :meth:`odd_coefficients`, which it is linear in.
+
+        Parameters
+        ----------
+        frequency_xy
+            (kx, ky) in 1/Å.
+        """
+        return powers(ODD_INDICES, frequency_xy)
+
+    def odd_coefficients(self) -> Float[Tensor, " odd"]:
+        """Factors of the powers that the odd Zernike terms are made of; differentiable."""
+        coefficients = self.zernike_odd_rad
+        return powers_from_zernike(ODD_INDICES, ODD_INDICES).to(coefficients) @ coefficients
 
     def static_phase(self, frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "tilt *grid"]:
         """γ at zero defocus: astigmatism, spherical aberration, phase shift, Zernike terms, amplitude contrast.
@@ -120,7 +138,7 @@ class Optics:
         frequency_xy
             (kx, ky) in 1/Å.
         """
-        return torch.tensordot(self.zernike_odd_rad, zernike(ODD_INDICES, frequency_xy), dims=1)
+        return torch.tensordot(self.odd_coefficients(), self.odd_functions(frequency_xy), dims=1)
 
 
 def phase_aberration(

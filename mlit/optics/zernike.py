@@ -1,8 +1,11 @@
-"""Zernike polynomials of spatial frequency, as RELION and M index them.
+"""Zernike polynomials of spatial frequency, as RELION and M index them, and the powers that they are made of.
 
 The radius is the frequency in 1/Å itself, not a fraction of some disc, so that coefficients do not depend on the
 sampling. A polynomial of order n and index m is ``R(n, |m|, k) cos mθ`` for m >= 0 and ``R(n, |m|, k) sin |m|θ``
 for m < 0.
+
+At the frequencies of images, well below 1/Å, polynomials of the same m are nearly proportional: each is its lowest
+power. Files hold their coefficients; computations use the powers ``k^n cos mθ``, which can be told apart.
 """
 
 import math
@@ -38,9 +41,6 @@ def radial_coefficients(n: int, m: int) -> dict[int, int]:
 def zernike_from_powers(terms: list[tuple[int, int]], indices: list[tuple[int, int]]) -> Float[Tensor, "zernike term"]:
     """Matrix from factors of ``k^n cos mθ`` (``sin |m|θ`` for m < 0) to the coefficients of Zernike polynomials.
 
-    At frequencies well below 1/Å, where all images are, polynomials of the same m are nearly proportional: each is
-    its lowest power. The powers themselves differ, so they make parameters that can be told apart.
-
     Parameters
     ----------
     terms
@@ -59,16 +59,29 @@ def zernike_from_powers(terms: list[tuple[int, int]], indices: list[tuple[int, i
     return matrix
 
 
-def zernike(indices: list[tuple[int, int]], frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "term *grid"]:
-    """Values of some polynomials at frequencies (kx, ky) in 1/Å, in float64; smooth at zero frequency."""
+def powers_from_zernike(indices: list[tuple[int, int]], terms: list[tuple[int, int]]) -> Float[Tensor, "term zernike"]:
+    """Matrix from the coefficients of Zernike polynomials to the factors of the powers that they contain.
+
+    Parameters
+    ----------
+    indices
+        Pairs (n, m) of the polynomials.
+    terms
+        Pairs of the powers; holds all that occur.
+    """
+    matrix = torch.zeros(len(terms), len(indices), dtype=torch.float64)
+    for column, (n, m) in enumerate(indices):
+        for power, factor in radial_coefficients(n, m).items():
+            matrix[terms.index((power, m)), column] = factor
+    return matrix
+
+
+def powers(terms: list[tuple[int, int]], frequency_xy: Float[Tensor, "*grid 2"]) -> Float[Tensor, "term *grid"]:
+    """Values of ``k^n cos mθ`` (``sin |m|θ`` for m < 0) at frequencies (kx, ky) in 1/Å, in float64."""
     kx, ky = frequency_xy.double().unbind(-1)
     squared = kx.square() + ky.square()
-    terms = []
-    for n, m in indices:
-        wave = _wave(abs(m), kx, ky)[1 if m < 0 else 0]
-        radial = sum(c * squared ** ((power - abs(m)) // 2) for power, c in radial_coefficients(n, m).items())
-        terms.append(wave * radial)
-    return torch.stack(terms)
+    waves = [_wave(abs(m), kx, ky)[1 if m < 0 else 0] for _, m in terms]
+    return torch.stack([wave * squared ** ((n - abs(m)) // 2) for wave, (n, m) in zip(waves, terms, strict=True)])
 
 
 def _wave(m: int, kx: Tensor, ky: Tensor) -> tuple[Tensor, Tensor]:

@@ -65,8 +65,7 @@ def test_only_what_a_block_says_moves(imaging, name):
     change = (aberrations(moved) - aberrations(imaging)).abs().amax(0)
     own = [index - 6 for group in block.moves for index in group.value]
     others = [index for index in range(len(change)) if index not in own]
-    assert float(change[others].max()) == 0
-    assert float(change[own].max()) > 0
+    assert float(change[others].max()) < 1e-12 * float(change[own].max())
     assert torch.equal(moved.geometry.defocus_um, imaging.geometry.defocus_um)
     assert torch.equal(aberrations(block.deform(moved, raw)), aberrations(moved)), "counted from the start"
 
@@ -160,12 +159,12 @@ def test_the_prior_is_a_phase_at_a_resolution(imaging, name):
 
 
 def test_orders_of_aberrations(imaging):
-    """Those that are asked for, without round terms; lower orders of the files' polynomials move along."""
+    """Those that are asked for, without round terms."""
     odd, even = make(imaging, "odd_aberrations", orders=[3]), make(imaging, "even_aberrations", orders=[4])
     assert odd.terms == [(3, -3), (3, -1), (3, 1), (3, 3)]
-    assert odd.moves == (Coordinate.ODD_1, Coordinate.ODD_3)
+    assert odd.moves == (Coordinate.ODD_3,)
     assert even.terms == [(4, -4), (4, -2), (4, 2), (4, 4)]
-    assert even.moves == (Coordinate.EVEN_2, Coordinate.EVEN_4)
+    assert even.moves == (Coordinate.EVEN_4,)
     with torch.no_grad():
         odd.raw.fill_(0.5)
     assert odd.physical().tolist() == pytest.approx([15.0] * 4)
