@@ -52,7 +52,7 @@ def run_solver(arguments: argparse.Namespace) -> dict[str, object]:
             words = [*simulated_project(folder / "project", size.particles, size.tilts, arguments.width), *words]
         for after in arguments.after:
             cfg = refinement_config(words, folder / f"after_{after}")
-            attempts += compare_solvers(cfg, after, arguments.resolution, candidates(arguments.passes))
+            attempts += compare_solvers(cfg, after, arguments.resolution, candidates(arguments.passes), _progress)
     found = ratios(attempts)
     print(f"\n{attempts_table(attempts)}\n\n{ratios_table(found)}")
     return comparison_as_json(attempts, found)
@@ -60,16 +60,18 @@ def run_solver(arguments: argparse.Namespace) -> dict[str, object]:
 
 def run_scaling(arguments: argparse.Namespace) -> dict[str, object]:
     """Measure one row of sizes after the other."""
-    options = {"width": arguments.width}
     rows = []
     for sizes in arguments.sizes or (BY_PARTICLES, BY_TILTS):
+        options = arguments.repeats, arguments.resolution, arguments.words
         with tempfile.TemporaryDirectory() as folder:
-            costs = measure_sizes(
-                sizes, arguments.repeats, arguments.resolution, arguments.words, Path(folder), **options
-            )
+            costs = measure_sizes(sizes, *options, Path(folder), arguments.width, _progress)
         print(f"\n{scaling_table(costs)}", flush=True)
         rows.append(scaling_as_json(costs))
     return {"rows": rows}
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

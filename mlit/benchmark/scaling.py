@@ -59,7 +59,13 @@ class SizeCost:
 
 
 def measure_sizes(
-    sizes: Sequence[Size], repeats: int, resolution_angstrom: float, words: Sequence[str], folder: Path, **options: int
+    sizes: Sequence[Size],
+    repeats: int,
+    resolution_angstrom: float,
+    words: Sequence[str],
+    folder: Path,
+    width: int,
+    report: Callable[[str], None],
 ) -> list[SizeCost]:
     """Simulate a series of every size and run an iteration of each, every time in a process of its own.
 
@@ -77,16 +83,18 @@ def measure_sizes(
         Further config words.
     folder
         For the projects.
-    **options
-        Of the simulation.
+    width
+        Pixels of the simulated images along x and y.
+    report
+        Called with a line of text now and then.
     """
-    projects = {
-        s: simulated_project(folder / f"{s.particles}_{s.tilts}", s.particles, s.tilts, **options) for s in sizes
-    }
+    projects = {s: simulated_project(folder / f"{s.particles}_{s.tilts}", s.particles, s.tilts, width) for s in sizes}
     costs: dict[Size, list[Cost]] = {size: [] for size in sizes}
     for _ in range(repeats):
         for size in sizes:
-            costs[size].append(_in_a_process([*projects[size], *words], resolution_angstrom))
+            cost = _in_a_process([*projects[size], *words], resolution_angstrom)
+            costs[size].append(cost)
+            report(f"{size.particles} x {size.tilts}: {sum(cost.stage_seconds.values()):.2f} core s")
     return [_median(size, found) for size, found in costs.items()]
 
 

@@ -1,7 +1,7 @@
 """Passes over the images that each solver needs to the same objective."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
@@ -70,7 +70,11 @@ class Attempt:
 
 
 def compare_solvers(
-    cfg: DictConfig, after: int, resolution_angstrom: float | None, solvers: Sequence[Solver]
+    cfg: DictConfig,
+    after: int,
+    resolution_angstrom: float | None,
+    solvers: Sequence[Solver],
+    report: Callable[[str], None],
 ) -> list[Attempt]:
     """Run a refinement for some iterations, then do the next fit of every series with each solver.
 
@@ -84,12 +88,14 @@ def compare_solvers(
         Finest detail in the fit; None: as the schedule wants it.
     solvers
         Solvers; the first is Gauss-Newton, and where it ends is the optimum.
+    report
+        Called with a line of text now and then.
     """
     prepared = prepare(cfg, after, resolution_angstrom)
     named = {_label(solver): solver for solver in solvers}
     attempts = []
     for series in prepared.module.names:
-        fits = fit_with_each(prepared, series, named)
+        fits = fit_with_each(prepared, series, named, report)
         attempts += [_attempt((after, prepared.resolution_angstrom, series), label, fits) for label in named]
     return attempts
 

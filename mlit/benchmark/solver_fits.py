@@ -1,7 +1,7 @@
 """The same fit by several solvers, from the same start to the same references."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -56,7 +56,9 @@ class SeriesFits:
         return float(away.square().mean().sqrt()), float(away.abs().max())
 
 
-def fit_with_each(prepared: Prepared, name: str, solvers: Mapping[str, Solver]) -> SeriesFits:
+def fit_with_each(
+    prepared: Prepared, name: str, solvers: Mapping[str, Solver], report: Callable[[str], None]
+) -> SeriesFits:
     """Fit one series with every solver, starting each time from the parameters that the run has.
 
     Parameters
@@ -67,6 +69,8 @@ def fit_with_each(prepared: Prepared, name: str, solvers: Mapping[str, Solver]) 
         Name of the series.
     solvers
         Solvers, of which the first computes the posterior.
+    report
+        Called with a line of text now and then.
 
     Raises
     ------
@@ -87,6 +91,8 @@ def fit_with_each(prepared: Prepared, name: str, solvers: Mapping[str, Solver]) 
             fit(model, images, module.contexts[name], table, tight, resolution, recording)
         assert recording.recorded is not None
         fits[label] = Fit(recording.recorded.record, _vector(model))
+        record = fits[label].record
+        report(f"{name}, {label}: {len(record.values)} passes, {record.cpu_seconds:.1f} core s")
         if deviation is None:
             deviation = posterior_deviation(recording.recorded.problem)
     model.load_state_dict(start)

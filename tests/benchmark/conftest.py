@@ -14,4 +14,4 @@ def attempts(tmp_path_factory) -> list[Attempt]:
     words = simulated_project(folder / "project", particles=8, tilts=7, width=256)
     cfg = refinement_config([*words, "model=coarse"], folder / "run")
     solvers = [GaussNewton(passes=25), Lbfgs(passes=50), Adam(passes=5)]
-    return compare_solvers(cfg, 0, 40.0, solvers)
+    return compare_solvers(cfg, 0, 40.0, solvers, print)

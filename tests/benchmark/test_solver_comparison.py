@@ -54,4 +54,4 @@ def test_tables_have_a_line_for_each_fit_and_ratio(attempts):
 def test_a_schedule_that_is_too_short_is_refused(attempts, tmp_path):
     words = ["data.settings=none.settings", "data.particles=none.star", "species.diameter=100"]
     with pytest.raises(InputError, match="4 iterations"):
-        compare_solvers(refinement_config(words, tmp_path), 4, None, candidates(3))
+        compare_solvers(refinement_config(words, tmp_path), 4, None, candidates(3), print)
