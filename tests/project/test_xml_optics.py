@@ -126,7 +126,7 @@ def test_what_is_not_finite_is_never_written():
     xml = series({"Voltage": 300})
     before = optics_from_xml(xml, SETTINGS)
     for name in ("zernike_odd_rad", "phase_shift_rad", "astigmatism_um"):
-        with pytest.raises(ValueError, match="nan|finite"):
+        with pytest.raises(ValueError, match=r"nan|finite"):
             xml_with_optics(xml, replace(before, **{name: getattr(before, name) + torch.nan}), before)
 
 
