@@ -1,6 +1,9 @@
 """Work shared out over the cores."""
 
+import ctypes
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -189,3 +192,20 @@ def test_gradients_flow_through_pieces(three_cores):
     torch.stack(run_pieces(lambda i: weight[i] ** 2, range(4))).sum().backward()
     assert weight.grad is not None
     assert torch.equal(weight.grad, 2 * weight.detach())
+
+
+def test_memory_of_large_tensors_is_reused():
+    """In a process of its own, since the setting stays: further blocks of 16 MB cost no new pages."""
+    code = (
+        "import resource, torch\n"
+        "from mlit.parallel import reuse_memory\n"
+        "reuse_memory()\n"
+        "torch.ones(1 << 22)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(4): torch.ones(1 << 22)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    pages = 4 * (1 << 24) // os.sysconf("SC_PAGESIZE")
+    if getattr(ctypes.CDLL(None), "mallopt", None) is not None:
+        assert int(done.stdout) < pages / 10

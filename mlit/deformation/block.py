@@ -50,7 +50,21 @@ class Block(nn.Module):
         super().__init__()
         self.raw = nn.Parameter(torch.zeros(count, dtype=torch.float64))
         self.columns = columns
-        self.prior = prior
+        self._prior = prior
+        self.register_buffer("log_widths", prior.log_widths.clone())
+
+    @property
+    def prior(self) -> GaussianPrior:
+        """Prior of the raw values, with the widths learnt so far."""
+        log_widths = self.get_buffer("log_widths")
+        if not torch.equal(log_widths, self._prior.log_widths):
+            self._prior = self._prior.with_widths(log_widths.clone())
+        return self._prior
+
+    @torch.no_grad()
+    def learn_prior(self, mean: Float[Tensor, " parameter"], covariance: Float[Tensor, "parameter parameter"]) -> None:
+        """Fit the widths of the prior to a posterior of the raw values, in place."""
+        self.get_buffer("log_widths").copy_(self.prior.learnt(mean, covariance).log_widths)
 
     def deform(self, imaging: Imaging, raw: Float[Tensor, " parameter"]) -> Imaging:
         """Return the imaging with the deviation of raw values ``raw`` added; differentiable."""

@@ -47,11 +47,16 @@ class ImageWarp(Block):
         rows, columns = _fine_enough(grid, imaging.geometry.image_warp)
         tilts, nodes = imaging.geometry.tilts, rows * columns
         groups = torch.arange(tilts * nodes * 2).reshape(tilts, nodes, 2).transpose(1, 2).reshape(-1, nodes)
-        covariance = smooth_covariance((rows, columns), smoothness, shift_prior_angstrom / warp_prior_angstrom)
+        common = shift_prior_angstrom / warp_prior_angstrom
+
+        def covariance(log_widths: Float[Tensor, "3"]) -> Float[Tensor, "member member"]:
+            shift, local, length = log_widths.exp()
+            return local**2 * smooth_covariance((rows, columns), smoothness * length, common * shift / local)
+
         super().__init__(
             tilts * nodes * 2,
             per_tilt_columns(tilts, nodes * 2),
-            GaussianPrior.correlated(groups, covariance),
+            GaussianPrior(groups, covariance, torch.zeros(3, dtype=torch.float64)),
         )
         self.shape = (tilts, rows, columns, 2)
         self.scale_angstrom = warp_prior_angstrom

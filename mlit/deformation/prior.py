@@ -1,11 +1,16 @@
 """Gaussian priors on the raw parameters of a block."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+HYPERPRIOR_DEVIATION = 0.7  # of the logarithm of a width: a factor of two either way is no surprise
+
+Covariance = Callable[[Float[Tensor, " width"]], Float[Tensor, "member member"]]
 
 
 @dataclass(frozen=True)
@@ -16,27 +21,70 @@ class GaussianPrior:
     ----------
     groups
         Flat parameter indices of each group.
-    precision
-        Inverse covariance inside a group, the same for all groups.
+    covariance
+        Covariance inside a group, the same for all groups, as a differentiable function of its log-widths.
+    log_widths
+        Logarithms of widths (and lengths), relative to those that were asked for.
     """
 
     groups: Int[Tensor, "group member"]
-    precision: Float[Tensor, "member member"]
+    covariance: Covariance
+    log_widths: Float[Tensor, " width"]
 
     @classmethod
     def independent(cls, count: int) -> "GaussianPrior":
         """Make a prior of unit variance for each of ``count`` parameters."""
-        return cls(torch.arange(count)[:, None], torch.eye(1, dtype=torch.float64))
+        return cls.correlated(torch.arange(count)[:, None], torch.eye(1, dtype=torch.float64))
 
     @classmethod
     def correlated(cls, groups: Int[Tensor, "group member"], covariance: Tensor) -> "GaussianPrior":
-        """Make a prior of groups with a given covariance."""
-        return cls(groups, torch.linalg.inv(covariance.double()))
+        """Make a prior of groups with a given covariance, of which only the size can be learnt."""
+        fixed = covariance.double()
+        return cls(groups, lambda log_widths: fixed * torch.exp(2 * log_widths), torch.zeros(1, dtype=torch.float64))
+
+    @cached_property
+    def precision(self) -> Float[Tensor, "member member"]:
+        """Inverse covariance inside a group."""
+        return torch.linalg.inv(self.covariance(self.log_widths))
+
+    def with_widths(self, log_widths: Float[Tensor, " width"]) -> "GaussianPrior":
+        """Return a prior of the same kind with other widths."""
+        return replace(self, log_widths=log_widths)
+
+    def learnt(
+        self, mean: Float[Tensor, " parameter"], covariance: Float[Tensor, "parameter parameter"]
+    ) -> "GaussianPrior":
+        """Return the prior under which parameters of a given posterior are most probable.
+
+        This is the second half of a step of expectation maximisation. The widths have a prior themselves, which
+        keeps those near what was asked for of which the data say little.
+
+        Parameters
+        ----------
+        mean, covariance
+            Posterior of the raw parameters under the present prior.
+        """
+        values = mean[self.groups]
+        spread = covariance[self.groups[:, :, None], self.groups[:, None]].sum(0)
+        moment, count = values.T @ values + spread, len(self.groups)
+        log_widths = self.log_widths.clone().requires_grad_()
+        optimiser = torch.optim.LBFGS([log_widths], max_iter=20, line_search_fn="strong_wolfe")
+
+        def surprise() -> Tensor:
+            optimiser.zero_grad()
+            factor = torch.linalg.cholesky(self.covariance(log_widths))
+            fit = torch.cholesky_solve(moment, factor).trace() / 2 + count * factor.diagonal().log().sum()
+            loss = fit + (log_widths / HYPERPRIOR_DEVIATION).square().sum() / 2
+            loss.backward()
+            return loss
+
+        with torch.enable_grad():
+            optimiser.step(surprise)  # pyright: ignore[reportArgumentType]
+        return self.with_widths(log_widths.detach())
 
     def width(self) -> Float[Tensor, " parameter"]:
         """Return the standard deviation of every parameter."""
-        covariance = torch.linalg.inv(self.precision)
-        deviation = covariance.diagonal().sqrt()
+        deviation = self.covariance(self.log_widths).diagonal().sqrt()
         return torch.zeros(self.groups.numel(), dtype=deviation.dtype).index_put(
             (self.groups,), deviation.expand_as(self.groups)
         )
@@ -58,8 +106,8 @@ class GaussianPrior:
 
 def smooth_covariance(
     shape: tuple[int, ...],
-    length: float,
-    common: float,
+    length: float | Tensor,
+    common: float | Tensor,
     dtype: torch.dtype = torch.float64,
     extent: Sequence[float] | None = None,
 ) -> Float[Tensor, "member member"]:

@@ -1,5 +1,7 @@
 """Normal equations of all parameters of a series, from the local statistics of its images."""
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -34,14 +36,25 @@ def assemble(
 
 def with_prior(system: ArrowSystem, model: SeriesModel) -> ArrowSystem:
     """Add the priors of all parameters to the system."""
+    system, (precision, pull) = with_prior_of_poses(system, model), block_priors(model)
+    return replace(system, shared=system.shared + precision, shared_gradient=system.shared_gradient - pull)
+
+
+def with_prior_of_poses(system: ArrowSystem, model: SeriesModel) -> ArrowSystem:
+    """Add the prior of the poses alone."""
     item = system.item + torch.eye(system.item.shape[-1], dtype=system.item.dtype, device=system.item.device)
     item_gradient = system.item_gradient
     if model.poses.raw.requires_grad:  # poses that are held must not be pulled either
         item_gradient = item_gradient - model.poses.raw.detach()
-    shared, parts, offset = system.shared.clone(), [], 0
-    for block in model.active_blocks:
-        block.prior.add_precision(shared, offset)
-        parts.append(block.prior.gradient(block.raw.detach()))
-        offset += block.raw.numel()
-    pull = torch.cat(parts) if parts else system.shared_gradient
-    return ArrowSystem(item, system.coupling, shared, item_gradient, system.shared_gradient - pull)
+    return replace(system, item=item, item_gradient=item_gradient)
+
+
+def block_priors(model: SeriesModel) -> tuple[Float[Tensor, "hyper hyper"], Float[Tensor, " hyper"]]:
+    """Precision of the priors of all active blocks, and their gradient at the present values."""
+    hyper = model.hyper.detach()
+    precision, pull, offset = hyper.new_zeros(len(hyper), len(hyper)), [hyper[:0]], 0
+    for block, raw in model.split(hyper):
+        block.prior.add_precision(precision, offset)
+        pull.append(block.prior.gradient(raw))
+        offset += len(raw)
+    return precision, torch.cat(pull)

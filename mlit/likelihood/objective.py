@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mlit.deformation.local_coordinates import VIEW_COORDINATES, local_cotangent
 from mlit.deformation.series_model import Jacobians, SeriesModel
 from mlit.fourier.slices import ReferenceTable
-from mlit.likelihood.normal_equations import assemble, with_prior
+from mlit.likelihood.normal_equations import assemble, block_priors, with_prior, with_prior_of_poses
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.posterior import held_out_log_likelihood, local_covariance
 from mlit.likelihood.statistics import LocalStatistics, local_statistics
@@ -18,16 +18,26 @@ from mlit.optics.ctf import ANGSTROM_PER_MICROMETRE
 from mlit.optim.arrow import ArrowSystem
 
 FRACTION_OF_DETAIL = 1 / 60
+PRIOR_ROUNDS = 4
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Changes of the images that no longer matter (root mean square over images)."""
+    """Changes that no longer matter.
+
+    Attributes
+    ----------
+    shift_angstrom, rotation_rad, defocus_um, phase_rad
+        Of the images, root mean square.
+    errors
+        Of the poses and of each block, root mean square, in units of standard errors.
+    """
 
     shift_angstrom: float = 0.05
     rotation_rad: float = 5e-4
     defocus_um: float = 2e-3
     phase_rad: float = 0.01
+    errors: float = 0.1
 
     @classmethod
     def at(cls, resolution_angstrom: float, half_width_angstrom: float, wavelength_angstrom: float) -> "Tolerance":
@@ -110,6 +120,7 @@ class SeriesObjective:
         self._statistics: LocalStatistics | None = None
         self._jacobians: Jacobians | None = None
         self._system: ArrowSystem | None = None
+        self._seen: list[Tensor] | None = None
         self._before: tuple[list[Tensor], Tensor, LocalStatistics | None] | None = None
 
     def parameters(self) -> list[nn.Parameter]:
@@ -122,36 +133,65 @@ class SeriesObjective:
         fitted = (cross + weight * self.amplitude_prior) / (power + weight)
         return torch.where(self.amplitude_prior > 0, fitted.clamp(min=0), torch.zeros_like(fitted))
 
+    @torch.no_grad()
     def _pass(self) -> tuple[LocalStatistics, float]:
         """One pass over the images at the present parameters, and the objective."""
-        with torch.no_grad():
-            view = self.model()
-            statistics = local_statistics(self.images, view, self.table, self.map_index)
-            self.amplitude = self._fit_amplitude(statistics)
-            surprise = ((self.amplitude - self.amplitude_prior) / self.amplitude_width).square().sum() / 2
-            value = statistics.log_likelihood(self.amplitude).sum() - surprise - self.model.penalty()
+        statistics = local_statistics(self.images, self.model(), self.table, self.map_index)
+        self.amplitude = self._fit_amplitude(statistics)
         self.passes += 1
-        return statistics, float(value)
+        return statistics, self._value(statistics)
+
+    def _value(self, statistics: LocalStatistics) -> float:
+        surprise = ((self.amplitude - self.amplitude_prior) / self.amplitude_width).square().sum() / 2
+        return float(statistics.log_likelihood(self.amplitude).sum() - surprise - self.model.penalty().detach())
 
     def evaluate(self) -> float:
-        """Log-posterior at the present parameters."""
-        self._statistics, value = self._pass()
-        self._system = None
-        return value
+        """Log-posterior at the present parameters; where they are those of the last time, without a pass."""
+        now = self._values()
+        if self._statistics is None or self._seen is None or not all(map(torch.equal, self._seen, now)):
+            self._statistics, _ = self._pass()
+            self._seen, self._system = now, None
+        return self._value(self._statistics)
+
+    def _values(self) -> list[Tensor]:
+        return [p.detach().clone() for p in self.model.parameters()]
 
     def system(self) -> ArrowSystem:
         """Gradient and Gauss-Newton curvature at the parameters of the last :meth:`evaluate`."""
+        if self._system is None:
+            self._system = with_prior(self._assemble(), self.model)
+        return self._system
+
+    def _assemble(self) -> ArrowSystem:
+        """Return what the images alone say."""
         assert self._statistics is not None, "evaluate first"
-        if self._system is not None:
-            return self._system
         self._jacobians = self.model.jacobians()
         gradient, curvature = self._statistics.gradient(self.amplitude), self._curvature(self._statistics)
-        system = assemble(self._jacobians, gradient, curvature, self.model.hyper.numel())
-        self._system = with_prior(system, self.model)
-        return self._system
+        return assemble(self._jacobians, gradient, curvature, self.model.hyper.numel())
 
     def _curvature(self, statistics: LocalStatistics) -> Float[Tensor, "particle tilt coordinate coordinate"]:
         return statistics.curvature * self.amplitude.square()[:, None, None]
+
+    @torch.no_grad()
+    def learn_priors(self) -> None:
+        """Fit the widths of the blocks' priors to what the images say, at the parameters of the last evaluation.
+
+        Expectation maximisation on the linear model, which needs no further pass over the images. Both the size of
+        the parameters and their uncertainty count, so that noise does not pass for a large prior.
+        """
+        if not self.model.active_blocks:
+            return
+        hyper = self.model.hyper.detach()
+        curvature, gradient = with_prior_of_poses(self._assemble(), self.model).reduced()
+        for _ in range(PRIOR_ROUNDS):
+            precision, pull = block_priors(self.model)
+            covariance = torch.cholesky_inverse(torch.linalg.cholesky(curvature + precision))
+            mean, offset = hyper + covariance @ (gradient - pull), 0
+            for block in self.model.active_blocks:
+                part = slice(offset, offset + block.raw.numel())
+                block.learn_prior(mean[part], covariance[part, part])
+                offset = part.stop
+        self._system = None
 
     @torch.no_grad()
     def posterior(self) -> Posterior:
@@ -177,8 +217,7 @@ class SeriesObjective:
     @torch.no_grad()
     def move(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> None:
         """Add a step to the parameters."""
-        values = [p.detach().clone() for p in self.model.parameters()]
-        self._before = (values, self.amplitude, self._statistics)
+        self._before = (self._values(), self.amplitude, self._statistics)
         self._system = None
         self.model.poses.raw.add_(item)
         for block, part in self.model.split(shared):
@@ -189,7 +228,7 @@ class SeriesObjective:
         """Put back everything as it was before the last :meth:`move`."""
         assert self._before is not None, "move first"
         values, self.amplitude, self._statistics = self._before
-        self._system = None
+        self._seen, self._system = values, None
         for parameter, value in zip(self.model.parameters(), values, strict=True):
             parameter.copy_(value)
 
@@ -206,7 +245,17 @@ class SeriesObjective:
             phase, stretch = self.images.watched.sizes(rms[VIEW_COORDINATES:])
             sizes.append(phase / limits.phase_rad)
             shift = torch.maximum(shift, stretch * self.images.half_width_angstrom)
-        return float(max(shift / limits.shift_angstrom, *sizes))
+        return float(max(shift / limits.shift_angstrom, *sizes, self._step_in_errors(item, shared) / limits.errors))
+
+    def _step_in_errors(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> float:
+        """Step of the poses or of a block in units of standard errors, root mean square, whichever is largest.
+
+        A Newton step of one standard error raises the objective by a half.
+        """
+        assert self._system is not None
+        gains = [(self._system.item_gradient * item).mean()]
+        rises = (self._system.shared_gradient * shared).split([block.raw.numel() for block in self.model.active_blocks])
+        return math.sqrt(max(float(gain) for gain in [*gains, *(rise.mean() for rise in rises if len(rise))]))
 
     def loss(self) -> Float[Tensor, ""]:
         """Negative log-posterior for first-order optimisers; gradients flow through the geometry."""

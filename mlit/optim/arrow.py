@@ -48,15 +48,26 @@ class ArrowSystem:
         torch.linalg.LinAlgError
             If the system is not positive definite.
         """
-        factor = torch.linalg.cholesky(self.item)
-        gain = torch.cholesky_solve(self.coupling, factor)
-        lean = torch.cholesky_solve(self.item_gradient[..., None], factor).squeeze(-1)
+        gain, lean = self._eliminated()
         if self.shared.shape[0] == 0:
             return lean, self.shared_gradient
-        schur = self._schur(gain)
-        right = self.shared_gradient - torch.einsum("pas,pa->s", self.coupling, lean)
+        schur, right = self._schur(gain), self._rest_of_gradient(lean)
         shared = torch.cholesky_solve(right[:, None], torch.linalg.cholesky(schur)).squeeze(-1)
         return lean - gain @ shared, shared
+
+    def reduced(self) -> tuple[Float[Tensor, "shared shared"], Float[Tensor, " shared"]]:
+        """Curvature and gradient of the shared parameters once the items follow them."""
+        gain, lean = self._eliminated()
+        return self._schur(gain), self._rest_of_gradient(lean)
+
+    def _eliminated(self) -> tuple[Tensor, Tensor]:
+        """Return how the items follow the shared parameters, and their own step."""
+        factor = torch.linalg.cholesky(self.item)
+        gain = torch.cholesky_solve(self.coupling, factor)
+        return gain, torch.cholesky_solve(self.item_gradient[..., None], factor).squeeze(-1)
+
+    def _rest_of_gradient(self, lean: Tensor) -> Float[Tensor, " shared"]:
+        return self.shared_gradient - torch.einsum("pas,pa->s", self.coupling, lean)
 
     def predicted_gain(self, item: Tensor, shared: Tensor) -> float:
         """Rise of the quadratic model for a step."""

@@ -146,7 +146,7 @@ class EpochReport(Checkpoint):
         significant = module.halves.significant_resolution_angstrom
         LOG.info("  half maps: FSC 0.143 at %.2f Å, agreement to %.2f Å", resolution, significant)
         if module.settled:
-            LOG.info("settled: the last fits moved particles by less than half the error that remains")
+            LOG.info("settled: the last fits moved particles by less than the error that remains")
         rows = [row for row in self._rows() if int(row["iteration"]) < trainer.current_epoch]
         for name, status in module.statuses.items():
             values = (

@@ -30,7 +30,7 @@ from mlit.training.series_step import SeriesContext, add_to_maps, fit, relative_
 
 LOG = logging.getLogger("mlit")
 LEFT_OUT = "left out"
-SETTLED = 0.5  # of the expected error: a change that hardly adds to it
+SETTLED = 0.7  # of the expected error: the next change would hardly add to it
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class SeriesStatus:
         Finest detail that took part.
     change
         How far the particles moved in the images.
+    change_in_errors
+        How far the optics moved, in standard errors.
     expected_error
         How far they are still off, by the curvature of the objective.
     """
@@ -97,6 +99,7 @@ class SeriesStatus:
     images: int = 0
     resolution_angstrom: float = float("nan")
     change: Deviation = NONE
+    change_in_errors: float = float("nan")
     expected_error: Deviation = NONE
 
     def as_mapping(self) -> dict[str, Any]:
@@ -274,11 +277,21 @@ class RefinementModule(lightning.LightningModule):
         model, resolution = self.model(name), self.fit_resolution_angstrom
         assert resolution is not None
         assert self._table is not None
-        model.activate(self.schedule.iterations[self.current_epoch - 1].blocks)
+        iteration = self.schedule.iterations[self.current_epoch - 1]
+        model.activate(iteration.blocks)
         before = {key: value.clone() for key, value in model.state_dict().items()}
         tight = self.maps.references.tight_angstrom
         try:
-            result = fit(model, images, self.contexts[name], self._table, tight, resolution, self.solver)
+            result = fit(
+                model,
+                images,
+                self.contexts[name],
+                self._table,
+                tight,
+                resolution,
+                self.solver,
+                iteration.learn_priors,
+            )
         except (RuntimeError, MemoryError) as error:
             if not _is_expected(error):
                 raise
@@ -301,6 +314,7 @@ class RefinementModule(lightning.LightningModule):
             int(result.seen.sum()),
             resolution,
             result.change,
+            result.change_in_errors,
             Deviation.expected(posterior.local, result.seen),
         )
 
@@ -338,7 +352,7 @@ class RefinementModule(lightning.LightningModule):
         if resolution is None or not self.schedule.repeats(self.current_epoch + 1, resolution, limit):
             return False
         fitted = [status for status in self.statuses.values() if status.passes]
-        return all(status.change.within(status.expected_error, SETTLED) for status in fitted)
+        return all(s.change.within(s.expected_error, SETTLED) and s.change_in_errors < SETTLED for s in fitted)
 
     def _on_scale_of_images(self, given: References) -> References:
         assert self.halves is not None

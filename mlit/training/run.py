@@ -18,7 +18,7 @@ from mlit.geometry.symmetry import point_group
 from mlit.io.particles import write_particles
 from mlit.likelihood.tilt_images import even_fast_size
 from mlit.maps.references import ReferenceSettings
-from mlit.parallel import one_thread_each
+from mlit.parallel import one_thread_each, reuse_memory
 from mlit.project.parameter_table import write_parameters
 from mlit.project.project import Project
 from mlit.project.results import (
@@ -65,6 +65,7 @@ def refine(cfg: DictConfig) -> bool:
         If the input cannot be used, or the output holds a run with other settings.
     """
     started = time.monotonic()
+    reuse_memory()
     output = Path(cfg.output)
     check_config(cfg)
     claim_output(output, cfg)
@@ -194,7 +195,10 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
         cfg.seed,
     )
     start = starting_references(cfg.species.half_maps, maps)
-    iterations = tuple(Iteration(i.resolution_angstrom, tuple(i.blocks)) for i in cfg.schedule.iterations)
+    iterations = tuple(
+        Iteration(i.resolution_angstrom, tuple(i.blocks), bool(i.get("learn_priors", False)))
+        for i in cfg.schedule.iterations
+    )
     coarsest = species.diameter_angstrom / SHELLS_AT_LEAST
     schedule = Schedule(iterations, 2 * max(pixel, project.pixel_size_angstrom), coarsest)
     ledger = SeriesLedger(Path(cfg.output) / "checkpoints" / "series")

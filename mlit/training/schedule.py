@@ -19,6 +19,8 @@ class Iteration:
         Finest detail that takes part; None: as far as the half maps agree.
     blocks
         Names of the blocks that are refined.
+    learn_priors
+        Whether the widths of the blocks' priors are fitted too.
 
     Raises
     ------
@@ -28,6 +30,7 @@ class Iteration:
 
     resolution_angstrom: float | None
     blocks: tuple[str, ...]
+    learn_priors: bool = False
 
     def __post_init__(self) -> None:
         known = ("poses", *BLOCKS)

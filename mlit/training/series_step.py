@@ -1,5 +1,6 @@
 """What is done with one tilt series in one iteration: fit its parameters, then add its images to the maps."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,8 @@ class Fit:
         Amplitude of the references in each tilt.
     change
         How far the particles moved in the images.
+    change_in_errors
+        How far the blocks moved that act through more than that, in standard errors (root mean square, the largest).
     posterior
         What remains uncertain; None where the fit failed.
     seen
@@ -40,6 +43,7 @@ class Fit:
     outcome: Outcome
     amplitude: Float[Tensor, " tilt"]
     change: Deviation
+    change_in_errors: float
     posterior: Posterior | None
     seen: Bool[Tensor, "particle tilt"]
 
@@ -86,6 +90,7 @@ def fit(
     tight_angstrom: float,
     resolution_angstrom: float,
     solver: Solver,
+    learn_priors: bool = False,
 ) -> Fit:
     """Fit the active parameters of a series to its images; the parameters change in place.
 
@@ -95,7 +100,7 @@ def fit(
         If the curvature is not positive definite.
     """
     with torch.no_grad():
-        view, imaging = model(), model.imaging()
+        view, imaging, before = model(), model.imaging(), model.hyper.detach().clone()
     seen = context.visible(view, imaging.geometry.image_size_angstrom)
     particle_images = premultiply(
         images,
@@ -112,11 +117,21 @@ def fit(
     objective = SeriesObjective(
         model, particle_images, table, context.group, context.amplitude_prior, tolerance=tolerance
     )
+    if learn_priors and math.isfinite(objective.evaluate()):
+        objective.learn_priors()
     outcome = solver.solve(objective)
     posterior = None if outcome.status == "failed" else objective.posterior()
     with torch.no_grad():
         change = Deviation.between(view, model(), seen)
-    return Fit(outcome, objective.amplitude, change, posterior, seen)
+    moved = 0.0 if posterior is None else _change_in_errors(model, before, posterior.hyper_error)
+    return Fit(outcome, objective.amplitude, change, moved, posterior, seen)
+
+
+def _change_in_errors(model: SeriesModel, before: Float[Tensor, " hyper"], errors: Float[Tensor, " hyper"]) -> float:
+    """Largest change of a block that acts on the optics, in standard errors, root mean square over the block."""
+    change = (model.hyper.detach() - before) / errors
+    sizes = [part.square().mean().sqrt() for block, part in model.split(change) if block.moves]
+    return max((float(size) for size in sizes), default=0.0)
 
 
 def relative_amplitude(amplitude: Float[Tensor, " tilt"], prior: Float[Tensor, " tilt"]) -> Float[Tensor, " tilt"]:

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from mlit.deformation.defocus import Defocus
+from mlit.deformation.image_warp import ImageWarp
 from mlit.deformation.prior import GaussianPrior, smooth_covariance
+from tests.brute_force import flat_geometry, imaging_of
 
 
 @pytest.fixture(params=["independent", "correlated"])
@@ -70,3 +73,67 @@ def test_correlation_falls_with_distance_towards_the_common_part():
 def test_longer_correlation_is_smoother():
     near, far = (smooth_covariance((1, 5), length, common=0.0)[0, 1] for length in (0.1, 1.0))
     assert near < far < 1
+
+
+def draws(prior, log_widths, seed=0):
+    """Parameters drawn from a prior with other widths."""
+    factor = torch.linalg.cholesky(prior.covariance(torch.tensor(log_widths, dtype=torch.float64)))
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(prior.groups.shape, generator=generator, dtype=torch.float64) @ factor.T
+    return torch.zeros(prior.groups.numel(), dtype=torch.float64).index_put((prior.groups,), values)
+
+
+def learn(prior, data, noise, rounds=60):
+    """Expectation maximisation from measurements with independent noise."""
+    count = len(data)
+    for _ in range(rounds):
+        precision = torch.eye(count, dtype=torch.float64) / noise**2
+        prior.add_precision(precision, 0)
+        covariance = torch.linalg.inv(precision)
+        prior = prior.learnt(covariance @ data / noise**2, covariance)
+    return prior.log_widths.exp()
+
+
+def test_the_width_of_many_parameters_is_learnt_through_noise():
+    prior = GaussianPrior.independent(600)
+    generator = torch.Generator().manual_seed(5)
+    noise = torch.randn(600, generator=generator, dtype=torch.float64)
+    for true in (0.4, 2.5):
+        data = draws(prior, [torch.tensor(true).log().item()]) + 0.5 * noise
+        assert float(learn(prior, data, 0.5)) == pytest.approx(true, rel=0.15)
+
+
+def test_few_parameters_leave_the_width_near_what_was_asked_for():
+    prior = GaussianPrior.independent(1)
+    found = float(learn(prior, torch.tensor([8.0]).double(), 0.5))
+    assert 1.0 < found < 5.0, "a single large value is no proof of a large width"
+    assert 0.5 < float(learn(prior, torch.tensor([0.0]).double(), 0.5)) < 1.0
+
+
+def test_noise_alone_makes_the_width_small():
+    prior = GaussianPrior.independent(400)
+    noise = torch.randn(400, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    assert float(learn(prior, 0.5 * noise, 0.5)) < 0.2
+
+
+def test_common_part_local_part_and_length_are_told_apart():
+    imaging = imaging_of(flat_geometry(60, 400.0))
+    prior = ImageWarp(imaging, (4, 4), 4.0, 2.0, 0.5).prior
+    data = draws(prior, [0.7, -0.5, -1.0])
+    found = learn(prior, data, 0.05, rounds=15).log()
+    torch.testing.assert_close(found, torch.tensor([0.7, -0.5, -1.0]).double(), rtol=0, atol=0.25)
+
+
+def test_a_block_keeps_learnt_widths_in_its_state():
+    imaging = imaging_of(flat_geometry(5, 400.0))
+    block, other = (Defocus(imaging, 0.05) for _ in range(2))
+    block.learn_prior(torch.full((5,), 3.0).double(), 0.01 * torch.eye(5).double())
+    assert float(block.get_buffer("log_widths")) > 0.3
+    assert (
+        float(block.prior.penalty(torch.ones(5).double()))
+        < 2.0
+        < 2.5
+        == float(other.prior.penalty(torch.ones(5).double()))
+    )
+    other.load_state_dict(block.state_dict())
+    assert torch.equal(other.prior.precision, block.prior.precision)

@@ -214,3 +214,27 @@ def test_images_that_are_not_finite_fail():
     before = [p.detach().clone() for p in objective.model.parameters()]
     assert maximise(objective, Settings()).status == "failed"
     assert all(torch.equal(p, b) for p, b in zip(objective.model.parameters(), before, strict=True))
+
+
+def test_priors_are_learnt_without_a_pass_and_where_they_are_needed():
+    """Errors far below their priors' widths: priors narrow, the optimum stays, and the next fit knows."""
+    objective = make_objective(error=0.05)
+    objective.evaluate()
+    passes = objective.passes
+    objective.learn_priors()
+    value = objective.evaluate()
+    assert objective.passes == passes
+    widths = {block.name: block.get_buffer("log_widths").exp() for block in objective.model.block_list}
+    assert all(float(width.max()) < 1.3 for width in widths.values()), widths
+    assert float(widths["image_warp"].min()) < 0.7
+    assert maximise(objective, Settings(max_passes=4)).start == pytest.approx(value)
+
+
+def test_learning_leaves_held_blocks_alone():
+    objective = make_objective(error=0.3)
+    objective.model.activate(["poses", "image_warp"])
+    objective.evaluate()
+    objective.learn_priors()
+    assert objective.model.blocks["image_warp"].get_buffer("log_widths").any()
+    for name in ("stage_angles", "defocus"):
+        assert not objective.model.blocks[name].get_buffer("log_widths").any()

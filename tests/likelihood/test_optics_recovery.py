@@ -79,7 +79,7 @@ def objective_of(start, block, images, blobs, place, rotation):
     )
     table = ReferenceTable.from_maps(blobs.volume(36, PIXEL)[None].float(), PIXEL, padding=3)
     amplitude, which = torch.ones(TILTS, dtype=torch.float64), torch.zeros(len(place), dtype=torch.long)
-    strict = Tolerance(*(value / 20 for value in vars(Tolerance()).values()))
+    strict = Tolerance(**{name: value / 20 for name, value in vars(Tolerance()).items() if name != "errors"})
     return SeriesObjective(model, cut, table, which, amplitude, tolerance=strict)
 
 

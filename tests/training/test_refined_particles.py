@@ -107,7 +107,8 @@ def test_errors_of_poses_are_columns_in_physical_units(small):
         np.testing.assert_allclose(shift[rows], 0.1 * (place + 1) * prior[0][:, 0, place], atol=1e-5)
         np.testing.assert_allclose(turn[rows], 0.01 * (place + 1) * prior[1][:, 0, place].rad2deg(), atol=1e-5)
         others = np.delete(shift, rows)
-        assert len(others) and np.isnan(others).all()
+        assert len(others)
+        assert np.isnan(others).all()
 
 
 def test_errors_of_particles_with_axes_of_their_own_are_turned_into_the_sample():
