@@ -116,13 +116,14 @@ def _fit(prepared: Prepared, images: TiltImages, clock: Stages) -> int:
     solver = RecordingSolver(module.solver)
     before = time.process_time()
     fit(model, images, context, table, tight, resolution, solver)
-    seconds = time.process_time() - before
+    after = time.process_time()
     assert solver.recorded is not None
     record = solver.recorded.record
-    clock.seconds["premultiply"] = seconds - record.cpu_seconds
+    clock.seconds["premultiply"] = record.cpu_started - before
     clock.seconds["evaluate"] = record.pass_cpu_seconds
     clock.seconds["equations"] = record.equation_cpu_seconds
     clock.seconds["steps"] = record.cpu_seconds - record.pass_cpu_seconds - record.equation_cpu_seconds
+    clock.seconds["posterior"] = after - record.cpu_started - record.cpu_seconds
     return len(record.values)
 
 

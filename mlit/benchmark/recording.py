@@ -28,6 +28,8 @@ class Record:
         equations.
     seconds, cpu_seconds
         Time of the whole fit.
+    cpu_started
+        When it began, on the clock of :func:`time.process_time`.
     """
 
     status: str = ""
@@ -38,6 +40,7 @@ class Record:
     equation_cpu_seconds: float = 0.0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    cpu_started: float = 0.0
 
     def first_pass_above(self, target: float) -> int | None:
         """Count the passes up to the first with an objective of at least ``target``; None where there is none."""
@@ -58,7 +61,7 @@ class RecordedProblem:
     def __init__(self, problem: DifferentiableProblem, strictness: float = 1.0) -> None:
         self.problem, self.record, self.strictness = problem, Record(), strictness
         self.passes = problem.passes
-        self._started, self._cpu_started = time.perf_counter(), time.process_time()
+        self._started, self.record.cpu_started = time.perf_counter(), time.process_time()
 
     def parameters(self) -> list[nn.Parameter]:
         """Parameters to change."""
@@ -101,14 +104,14 @@ class RecordedProblem:
         """Note how it ended, and the time of the whole."""
         self.record.status = status
         self.record.seconds = time.perf_counter() - self._started
-        self.record.cpu_seconds = time.process_time() - self._cpu_started
+        self.record.cpu_seconds = time.process_time() - self.record.cpu_started
 
     def _note(self, value: float, before: float) -> None:
         now = time.process_time()
         self.passes = self.problem.passes
         self.record.values.append(value)
         self.record.elapsed.append(time.perf_counter() - self._started)
-        self.record.cpu_elapsed.append(now - self._cpu_started)
+        self.record.cpu_elapsed.append(now - self.record.cpu_started)
         self.record.pass_cpu_seconds += now - before
 
 
