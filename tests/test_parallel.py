@@ -203,9 +203,9 @@ def test_memory_of_large_tensors_is_reused():
         "    x = torch.ones(1 << 21)\n"
         "    for _ in range(4): x = x + 1\n"
         "reuse_memory()\n"
-        "work()\n"
+        "for _ in range(20): work()\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "for _ in range(4): work()\n"
+        "for _ in range(20): work()\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
