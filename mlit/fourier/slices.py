@@ -97,16 +97,22 @@ def slices(
     map_index: Int[Tensor, " image"],
     rotation: Float[Tensor, "image 3 3"],
     pixels: FourierPixels,
+    height: Float[Tensor, " pixel"] | None = None,
 ) -> Float[Tensor, "image part quantity pixel"]:
     """Central slices at ``Rᵀ k`` of all quantities in a table, real and imaginary parts.
 
     Differentiable in ``rotation`` (of the interpolated function). Zero at pixels beyond the Nyquist frequency
-    of the references, and in the last voxel before it.
+    of the references, and in the last voxel before it. ``height`` (1/Å) bends the slices: it is the third component
+    of k at each pixel, which is 0 without it.
     """
     reach = reach_in_voxels(table.size) / (table.length_angstrom * largest_stretch(rotation))
-    beyond = pixels.radius >= reach if pixels.highest_frequency >= reach else None
+    radius = pixels.radius if height is None else torch.hypot(pixels.radius, height)
+    highest = pixels.highest_frequency if height is None else float(radius.max())
+    beyond = radius >= reach if highest >= reach else None
     frequency = pixels.frequency if beyond is None else pixels.frequency.masked_fill(beyond[:, None], 0.0)
-    x, y, z = rotated_coordinates(rotation, frequency * table.length_angstrom)
+    if height is not None:
+        height = (height if beyond is None else height.masked_fill(beyond, 0.0)) * table.length_angstrom
+    x, y, z = rotated_coordinates(rotation, frequency * table.length_angstrom, height)
     voxels = half_grid_voxels(table.size)
     offset = (map_index.to(torch.int32) * voxels)[:, None]
     around = corners(x, y, z, table.size, offset)

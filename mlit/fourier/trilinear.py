@@ -37,17 +37,21 @@ def half_grid_voxels(size: int) -> int:
 
 
 def rotated_coordinates(
-    rotation: Float[Tensor, "image 3 3"], plane: Float[Tensor, "pixel 2"]
+    rotation: Float[Tensor, "image 3 3"], plane: Float[Tensor, "pixel 2"], height: Float[Tensor, " pixel"] | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Coordinates ``Rᵀ (kx, ky, 0)`` of the pixels of each image in the frame of the reference.
+    """Coordinates ``Rᵀ (kx, ky, kz)`` of the pixels of each image in the frame of the reference.
+
+    ``height`` is kz; without it the pixels lie in the central plane.
 
     Returns
     -------
     Three tensors ``"image pixel"``: x, y and z.
     """
-    rows = rotation[:, :2, :].to(plane.dtype)
+    rows = rotation.to(plane.dtype)
     x, y = plane[:, 0], plane[:, 1]
     parts = [torch.addcmul(rows[:, 0, i, None] * x, rows[:, 1, i, None], y) for i in range(3)]
+    if height is not None:
+        parts = [torch.addcmul(part, rows[:, 2, i, None], height) for i, part in enumerate(parts)]
     return parts[0], parts[1], parts[2]
 
 

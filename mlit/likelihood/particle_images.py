@@ -78,7 +78,7 @@ class ParticleImages:
         log-likelihood.
     quadrature
         The same with -cos instead of -sin of the aberration phase; of zero tilts where the CTF is not
-        refined.
+        refined and slices are flat.
     power, power_cos, power_sin
         crop(E), crop(E cos 2 gamma) and crop(E sin 2 gamma) at the mean defocus of each tilt, where E is the
         envelope squared over noise power; ``W = (power - power_cos) / 2``.
@@ -92,6 +92,9 @@ class ParticleImages:
         False where a particle is not seen in a tilt.
     watched
         Aberrations that may change; None where they are held.
+    height
+        Third component of the frequency of each pixel, on the upper of the two Ewald spheres (1/Å), negative for the
+        opposite hand; needs quadrature images. None: slices are flat.
     """
 
     pixels: FourierPixels
@@ -106,6 +109,7 @@ class ParticleImages:
     tilt_defocus_um: Float[Tensor, " tilt"]
     valid: Bool[Tensor, "particle tilt"]
     watched: WatchedAberrations | None = None
+    height: Float[Tensor, " pixel"] | None = None
 
     def power_waves(
         self,

@@ -12,6 +12,7 @@ from mlit.likelihood.particle_images import ParticleImages, WatchedAberrations
 from mlit.likelihood.patches import cut_patches
 from mlit.likelihood.tilt_images import TiltImages, WeightedImages, even_fast_size, weigh
 from mlit.optics.ctf import Optics
+from mlit.optics.ewald import sphere_height
 from mlit.optics.wavelength import electron_wavelength_angstrom
 from mlit.parallel import run_pieces
 
@@ -63,6 +64,7 @@ def premultiply(
     quadrature: bool,
     weighted: WeightedImages | None = None,
     coordinates: Sequence[int] = (),
+    ewald_hand: int = 0,
 ) -> ParticleImages:
     """Cut out all particles of a series, multiply them by their CTF and keep the pixels that matter.
 
@@ -86,7 +88,11 @@ def premultiply(
         ``weigh(images, resolution_angstrom)`` where several calls share it.
     coordinates
         Local coordinates that may change afterwards; those of each image itself always may.
+    ewald_hand
+        +1 where greater depth means more underfocus and the curvature of the Ewald sphere counts, -1 where it means
+        less; 0 for flat slices. Curvature takes quadrature images.
     """
+    quadrature = quadrature or ewald_hand != 0
     weighted = weighted or weigh(images, resolution_angstrom)
     pixel = weighted.pixel_size_angstrom
     max_defocus = float(defocus_um[valid].abs().max()) if valid.any() else 1.0
@@ -112,6 +118,7 @@ def premultiply(
     power, power_cos, power_sin = _power(images, optics, mean, boxes, kept)
     slope = optics.defocus_slope(kept.frequency).float()
     watched = WatchedAberrations.of(optics, coordinates, kept)
+    sphere = sphere_height(kept.frequency, optics.wavelength_angstrom).float()
     return ParticleImages(
         kept,
         data,
@@ -125,6 +132,7 @@ def premultiply(
         mean,
         valid,
         watched if watched.coordinates else None,
+        ewald_hand * sphere if ewald_hand else None,
     )
 
 

@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from mlit.deformation.local_coordinates import VIEW_COORDINATES, Coordinate, View
-from mlit.fourier.slices import ReferenceTable, slices
+from mlit.deformation.local_coordinates import VIEW_COORDINATES, View
+from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.columns import model_columns
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.parallel import run_pieces
 
 # Images in one chunk times pixels: keeps the temporaries of a pass inside the caches of a CPU core.
-MAGNIFICATION = Coordinate.MAGNIFICATION.value
 CPU_POINTS_PER_CHUNK = 1 << 17
 GPU_POINTS_PER_CHUNK = 1 << 24
 
@@ -56,21 +56,24 @@ class LocalStatistics:
 
 
 @dataclass(frozen=True)
-class _ByPhase:
-    """Derivatives by gamma: of the data, of the power, and the square of the CTF's over noise."""
+class _Quadrature:
+    """What follows a change of γ: the data that pair with B, crop(E sin γ cos γ) and crop(E cos² γ)."""
 
-    data_slope: Float[Tensor, "image part pixel"]
-    power_slope: Float[Tensor, "image pixel"]
-    power_curvature: Float[Tensor, "image pixel"]
+    data: Float[Tensor, "image part pixel"]
+    mixed: Float[Tensor, "image pixel"]
+    power: Float[Tensor, "image pixel"]
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """A few images at the view in question, phases and CTF already brought up to date."""
+    """A few images at the view in question, phases and CTF already brought up to date.
+
+    ``data`` pair with A of :mod:`mlit.likelihood.columns`, and ``power`` is crop(E sin² γ).
+    """
 
     data: Float[Tensor, "image part pixel"]
     power: Float[Tensor, "image pixel"]
-    by_phase: _ByPhase | None = None
+    quadrature: _Quadrature | None = None
 
 
 def local_statistics(
@@ -104,8 +107,8 @@ def local_statistics(
     def look_at(part: Tensor) -> None:
         particle, tilt = part // tilts, part % tilts
         chunk = _bring_up_to_date(images, view, particle, tilt, changes)
-        values = slices(table, map_index[particle], view.frames(particle, tilt), images.pixels)
-        out[part] = _second_order(_columns(values, images, view, particle, tilt), chunk, images)
+        columns = model_columns(images, view, table, map_index[particle], particle, tilt)
+        out[part] = _second_order(columns, chunk, images)
 
     run_pieces(look_at, which.split(max(1, limit // images.pixels.count)), device)
     cross, power, cross_slope, power_slope, curvature = out.split([1, 1, count, count, count**2], -1)
@@ -141,14 +144,14 @@ def _bring_up_to_date(
     cos_d, sin_d = torch.cos(moved), torch.sin(moved)
     cos_d, sin_d = cos_d[:, None], sin_d[:, None]
     quadrature = _turned(images.quadrature[particle, tilt], cosine, sine)
-    by_phase = _ByPhase(quadrature * cos_d - data * sin_d, odd, (images.power[tilt] + even) / 2)
-    return _Chunk(data * cos_d + quadrature * sin_d, power, by_phase)
+    second = _Quadrature(quadrature * cos_d - data * sin_d, odd / 2, (images.power[tilt] + even) / 2)
+    return _Chunk(data * cos_d + quadrature * sin_d, power, second)
 
 
 def _turned(
     values: Complex[Tensor, "image pixel"], cosine: Float[Tensor, "image pixel"], sine: Float[Tensor, "image pixel"]
 ) -> Float[Tensor, "image part pixel"]:
-    """Multiply by ``-i (cosine + i sine)``: a phase, in the frame of :func:`_columns`."""
+    """Multiply by ``-i (cosine + i sine)``: a phase, in the frame of :func:`model_columns`."""
     real, imaginary = values.real, values.imag
     return torch.stack([real * sine + imaginary * cosine, imaginary * sine - real * cosine], 1)
 
@@ -158,18 +161,16 @@ def _second_order(
 ) -> Float[Tensor, "image statistic"]:
     """Cross term, power, their slopes and the curvature of each image.
 
-    The first column is the slice itself, the others are its derivatives by all coordinates that do not act through
-    the CTF. Those that do act on the model as real functions of frequency times its quadrature.
+    The first column is the model itself, the others are its derivatives by all coordinates that do not act through
+    the CTF. Those that do act on it as real functions of frequency times its derivative by γ.
     """
-    gram = ((columns * chunk.power[:, None, None]) @ columns.transpose(2, 3)).sum(1)
-    cross = (columns @ chunk.data[..., None]).sum(1).squeeze(-1)
+    gram = (_weighted(columns, chunk) @ columns.transpose(2, 3)).sum(1)
+    cross = (columns @ _data(columns, chunk)[..., None]).sum(1).squeeze(-1)
     through = _through_ctf(images)
-    if chunk.by_phase is not None:
-        model, change = columns[:, :, 0], chunk.by_phase
-        wave = (model * (change.power_slope / 2)[:, None])[..., None] * through
-        mixed = (columns @ wave).sum(1)
-        both = (model.square().sum(1) * change.power_curvature) @ _products(through)
-        slope = (model * change.data_slope).sum(1) @ through
+    if chunk.quadrature is not None:
+        slope, wave, square = _by_phase(columns[:, :, 0], chunk, chunk.quadrature)
+        mixed = (columns @ (wave[..., None] * through)).sum(1)
+        slope, both = slope @ through, square @ _products(through)
     else:
         mixed = gram.new_zeros(*gram.shape[:2], 1)
         both, slope = mixed[:, 0], mixed[:, 0]
@@ -180,6 +181,47 @@ def _second_order(
     gram = gram[:, order][:, :, order]
     rows = [cross[:, :1], gram[:, 0, :1], cross[:, order[1:]], gram[:, 0, 1:], gram[:, 1:, 1:].flatten(1)]
     return torch.cat(rows, 1).double() * (2 / images.pixels.area_square_angstrom)
+
+
+def _is_flat(model: Float[Tensor, "image part *column pixel"]) -> bool:
+    return model.shape[1] == 2
+
+
+def _weighted(
+    model: Float[Tensor, "image part *column pixel"], chunk: _Chunk
+) -> Float[Tensor, "image part *column pixel"]:
+    """Weight models ``-sin γ A - cos γ B`` by what is known at each frequency, so that products with others follow."""
+    axes = (slice(None), None, *[None] * (model.dim() - 3))
+    if _is_flat(model):
+        return model * chunk.power[axes]
+    assert chunk.quadrature is not None, "curved slices need quadrature images"
+    a, b = model.chunk(2, 1)
+    mixed = chunk.quadrature.mixed[axes]
+    return torch.cat([a * chunk.power[axes] + b * mixed, a * mixed + b * chunk.quadrature.power[axes]], 1)
+
+
+def _data(model: Float[Tensor, "image part *column pixel"], chunk: _Chunk) -> Float[Tensor, "image part pixel"]:
+    """Return what the parts of a model pair with."""
+    if _is_flat(model):
+        return chunk.data
+    assert chunk.quadrature is not None, "curved slices need quadrature images"
+    return torch.cat([chunk.data, chunk.quadrature.data], 1)
+
+
+def _by_phase(
+    model: Float[Tensor, "image part pixel"], chunk: _Chunk, quadrature: _Quadrature
+) -> tuple[Float[Tensor, "image pixel"], Float[Tensor, "image part pixel"], Float[Tensor, "image pixel"]]:
+    """Compare the derivative of the model by γ with the data, weight it, and square it.
+
+    It has -B in the place of A, and A in the place of B.
+    """
+    if _is_flat(model):
+        data = (model * quadrature.data).sum(1)
+        return data, model * quadrature.mixed[:, None], model.square().sum(1) * quadrature.power
+    a, b = model.chunk(2, 1)
+    derivative = torch.cat([-b, a], 1)
+    weighted = _weighted(derivative, chunk)
+    return (derivative * _data(model, chunk)).sum(1), weighted, (derivative * weighted).sum(1)
 
 
 def _through_ctf(images: ParticleImages) -> Float[Tensor, "pixel function"]:
@@ -202,48 +244,3 @@ def _order(images: ParticleImages) -> list[int]:
     even, coordinates = images.watched.even.shape[1], len(images.watched.coordinates)
     plain = VIEW_COORDINATES + coordinates - even
     return [*range(6), plain, *range(plain + 1, plain + 1 + even), *range(6, plain)]
-
-
-def _columns(
-    values: Float[Tensor, "image part quantity pixel"],
-    images: ParticleImages,
-    view: View,
-    particle: Int[Tensor, " image"],
-    tilt: Int[Tensor, " image"],
-) -> Float[Tensor, "image part column pixel"]:
-    """Compute the slice P and its derivatives by shift, rotation in the image frame, odd aberrations, magnification.
-
-    A rotation by omega from the left turns V(Rᵀq) into V(Rᵀ(q - omega x q)), where q = M k is magnified, and the
-    derivatives of V are i times the moments of the table. So are those by shift and odd phases real functions times
-    -i P. All columns are written in a frame turned by -i, in which these factors are real.
-    """
-    frequency = images.pixels.frequency
-    (kx, ky), (qx, qy) = frequency.T, _magnified(frequency, view.magnification[tilt].float())
-    model = values[:, :, 0]
-    moment = view.rotation[particle, tilt, None].float() @ values[:, :, 1:]
-    gx, gy, gz = moment.unbind(2)
-    odd = () if images.watched is None else images.watched.odd.T
-    stretches = images.watched is not None and MAGNIFICATION.start in images.watched.coordinates
-    columns = values.new_empty(len(values), 2, 6 + len(odd) + 4 * stretches, len(kx))
-    columns[:, 0, 0], columns[:, 1, 0] = model[:, 1], -model[:, 0]
-    for place, function in enumerate((2 * torch.pi * kx, 2 * torch.pi * ky), 1):
-        torch.mul(model, -function, out=columns[:, :, place])
-    torch.mul(gz, -qy, out=columns[:, :, 3])
-    torch.mul(gz, qx, out=columns[:, :, 4])
-    torch.sub(gx * qy, gy * qx, out=columns[:, :, 5])
-    for place, function in enumerate(odd, 6):
-        torch.mul(model, -function, out=columns[:, :, place])
-    if stretches:
-        for place, (k, g) in enumerate(((kx, gx), (ky, gx), (kx, gy), (ky, gy)), 6 + len(odd)):
-            torch.mul(g, k, out=columns[:, :, place])
-    return columns
-
-
-def _magnified(
-    frequency: Float[Tensor, "pixel 2"], magnification: Float[Tensor, "image 2 2"]
-) -> tuple[Float[Tensor, "*image pixel"], Float[Tensor, "*image pixel"]]:
-    """Frequencies x and y that the images' pixels stand for; without image axes where nothing is magnified."""
-    if torch.equal(magnification, torch.eye(2, device=magnification.device).expand_as(magnification)):
-        return frequency[:, 0], frequency[:, 1]
-    plane = frequency @ magnification.transpose(1, 2)
-    return plane[:, None, :, 0], plane[:, None, :, 1]

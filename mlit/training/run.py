@@ -150,7 +150,7 @@ def make_species(cfg: DictConfig) -> Species:
         raise InputError(f"species.pixel_size_angstrom={pixel}: must be above zero and below diameter / 8")
     if not re.fullmatch(r"[\w.-]+", cfg.species.name) or cfg.species.name in RESERVED_NAMES:
         raise InputError(f"species.name={cfg.species.name!r}: give another name of letters, digits, - and _")
-    return Species(cfg.species.name, cfg.species.diameter, cfg.species.symmetry)
+    return Species(cfg.species.name, cfg.species.diameter, cfg.species.symmetry, cfg.species.ewald)
 
 
 def refuse_inputs_as_outputs(project: Project, output: Path, cfg: DictConfig) -> None:

@@ -26,6 +26,7 @@ PARTICLES_PER_FOLD = 100  # a half set larger than twice this needs fewer folds
 MAX_FOLDS = 4
 BORDER_OVER_DIAMETER = 1 / 8
 FEWEST_PIXELS = 4  # across a molecule
+EWALD = {"none": 0, "normal": 1, "reversed": -1}  # hand, relative to that of depth and defocus
 GRIDS = {"image_warp": ((1, 1), "x and y"), "volume_warp": ((1, 1, 1, 2), "x, y, z and dose")}  # fewest nodes, axes
 
 
@@ -41,6 +42,8 @@ class Species:
         Diameter.
     symmetry
         Point group.
+    ewald
+        Whether the curvature of the Ewald sphere counts in fits, and with which hand: none, normal, reversed.
 
     Raises
     ------
@@ -51,12 +54,15 @@ class Species:
     name: str
     diameter_angstrom: float
     symmetry: str
+    ewald: str = "none"
 
     def __post_init__(self) -> None:
         if not self.diameter_angstrom > 0:
             raise InputError(f"species.diameter={self.diameter_angstrom:g}: must be above zero; give it in Å")
         if Path(self.name).name != self.name:
             raise InputError(f"species.name={self.name}: must be a plain name, it becomes that of a folder")
+        if self.ewald not in EWALD:
+            raise InputError(f"species.ewald={self.ewald}: must be one of {', '.join(EWALD)}")
         point_group(self.symmetry)
 
     def check_against(self, project: Project) -> None:
@@ -143,12 +149,14 @@ def make_context(
 ) -> SeriesContext:
     """Constants of a series."""
     rows = series.particle_index
+    depth_hand = -1 if series.geometry.depth_inverted else 1
     return SeriesContext(
         use_tilt=series.use_tilt,
         amplitude_prior=expected_amplitude(series),
         group=group[rows],
         use_particle=torch.from_numpy(particles.weight[rows.numpy()] > 0),
         border_angstrom=species.diameter_angstrom * BORDER_OVER_DIAMETER,
+        ewald_hand=EWALD[species.ewald] * depth_hand,
     )
 
 

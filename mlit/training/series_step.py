@@ -67,6 +67,8 @@ class SeriesContext:
         Particles that take part.
     border_angstrom
         Particles nearer to the edge of an image than this are not used there.
+    ewald_hand
+        Hand of the curvature of the Ewald sphere in fits, see :func:`mlit.likelihood.premultiply.premultiply`.
     """
 
     use_tilt: Bool[Tensor, " tilt"]
@@ -74,6 +76,7 @@ class SeriesContext:
     group: Int[Tensor, " particle"]
     use_particle: Bool[Tensor, " particle"]
     border_angstrom: float
+    ewald_hand: int = 0
 
     def visible(self, view: View, image_size_angstrom: Float[Tensor, "2"]) -> Bool[Tensor, "particle tilt"]:
         """Which particles can be used in which tilts."""
@@ -112,6 +115,7 @@ def fit(
         resolution_angstrom,
         quadrature=model.changes_ctf,
         coordinates=model.coordinates,
+        ewald_hand=context.ewald_hand,
     )
     tolerance = Tolerance.at(resolution_angstrom, tight_angstrom / 2, imaging.optics.wavelength_angstrom)
     objective = SeriesObjective(

@@ -28,11 +28,13 @@ class Explicit:
     """Images whose likelihood is -|X - CTF P|² / 2 pixel by pixel, as the fast one has it with a huge box.
 
     Where aberrations are watched, they differ from those that the images were cut for, and images are magnified.
+    ``bend`` (1/Å) is how far slices are off the central plane at the finest detail.
     """
 
-    def __init__(self, watched=()):
-        self.watched = watched
+    def __init__(self, watched=(), bend=0.0):
+        self.watched, self.bend = watched, bend
         self.pixels = FourierPixels.inside(BOX, PIXEL, 2.4 * PIXEL)
+        self.height = bend * (self.pixels.radius.double() / self.pixels.highest_frequency).square()
         self.blobs = [Blobs.molecule(16.0, 5.0, seed=seed) for seed in (1, 2)]
         self.which = torch.tensor([0, 1, 1])
         self.root = 0.5 + torch.rand(TILTS, self.pixels.count, generator=torch.Generator().manual_seed(3)).double()
@@ -76,6 +78,7 @@ class Explicit:
             self.middle,
             torch.ones(PARTICLES, TILTS, dtype=torch.bool),
             self.watched_aberrations() if self.watched else None,
+            self.height.float() if self.bend else None,
         )
 
     def watched_aberrations(self):
@@ -99,9 +102,13 @@ class Explicit:
         even, odd = self.phases(tilt, local)
         place = -2 * torch.pi * (frequency @ shift) - odd
         magnification = self.view.magnification[tilt] + local[-4:].reshape(2, 2)
-        projection = self.blobs[int(self.which[particle])].transform(frequency @ magnification.T @ rotation[:2])
         gamma = self.phase_at(tilt, self.view.defocus_um[particle, tilt] + local[5]) + even
-        whole = -torch.sin(gamma) * self.root[tilt] * projection * torch.polar(torch.ones_like(place), place)
+        waves = torch.zeros(())
+        for side in (1, -1):
+            point = torch.cat([frequency @ magnification.T, side * self.height[:, None]], 1) @ rotation
+            value = self.blobs[int(self.which[particle])].transform(point)
+            waves = waves + side * 0.5j * torch.polar(torch.ones_like(gamma), side * gamma) * value
+        whole = waves * self.root[tilt] * torch.polar(torch.ones_like(place), place)
         return torch.view_as_real(whole).flatten()
 
     @property
@@ -117,7 +124,7 @@ class Explicit:
 
     def table(self):
         maps = torch.stack([blobs.volume(BOX, PIXEL) for blobs in self.blobs]).float()
-        return ReferenceTable.from_maps(maps, PIXEL, padding=4)
+        return ReferenceTable.from_maps(maps, PIXEL, padding=8 if self.bend else 4)
 
     def derivative(self, function, particle, tilt):
         """Derivative of a function of an image by all coordinates that are looked at."""
@@ -125,9 +132,13 @@ class Explicit:
         return jacobian[..., self.coordinates]
 
 
-@pytest.fixture(scope="module", params=[(), SHARED], ids=["view", "aberrations"])
+@pytest.fixture(
+    scope="module",
+    params=[((), 0.0), (SHARED, 0.0), ((), -0.015), (SHARED, 0.015)],
+    ids=["view", "aberrations", "view-curved", "aberrations-curved"],
+)
 def explicit(request):
-    return Explicit(request.param)
+    return Explicit(*request.param)
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +230,7 @@ def test_slopes_match_finite_differences_of_the_statistics_themselves(explicit, 
 
 def test_moving_the_view_equals_cutting_again(explicit):
     """Data cut at the moved place, defocus and aberrations, looked at as they were cut, give the same statistics."""
-    again = Explicit(explicit.watched)
+    again = Explicit(explicit.watched, explicit.bend)
     shift = 2 * torch.pi * (explicit.view.xy_angstrom - explicit.xy)
     even, odd = zip(*[explicit.phases(tilt, ZERO) for tilt in range(TILTS)], strict=True)
     phase = torch.einsum("pc,xtc->xtp", again.pixels.frequency.double(), shift) + torch.stack(odd)
@@ -249,6 +260,16 @@ def test_without_quadrature_defocus_has_no_slope_and_the_rest_is_the_same(watche
     assert float(without.cross_slope[..., 5].abs().max()) == 0
     assert float(without.power_slope[..., 5].abs().max()) == 0
     assert float(without.curvature[..., 5, :].abs().max()) == 0
+
+
+def test_slices_without_height_are_flat(explicit):
+    images, table = explicit.images(), explicit.table()
+    level = dataclasses.replace(images, height=torch.zeros(images.pixels.count))
+    plain = dataclasses.replace(images, height=None)
+    one, other = (local_statistics(i, explicit.view, table, explicit.which) for i in (level, plain))
+    for name in vars(one):
+        a, b = getattr(one, name), getattr(other, name)
+        assert torch.allclose(a, b, atol=2e-5 * float(b.abs().max()), rtol=1e-4), name
 
 
 def test_unseen_images_count_for_nothing(explicit, found):

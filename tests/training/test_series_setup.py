@@ -97,6 +97,16 @@ def test_context_is_that_of_the_series(small):
     assert context.border_angstrom == 20.0
 
 
+@pytest.mark.parametrize(("ewald", "hand"), [("none", 0), ("normal", 1), ("reversed", -1)])
+def test_hand_of_the_ewald_sphere_follows_that_of_depth(small, ewald, hand):
+    group, _ = assign_groups(small, 0)
+    species, series = Species("x", 160.0, "C1", ewald), small.series[0]
+    for inverted, sign in ((False, 1), (True, -1)):
+        geometry = dataclasses.replace(series.geometry, depth_inverted=inverted)
+        context = make_context(dataclasses.replace(series, geometry=geometry), small.particles, group, species)
+        assert context.ewald_hand == sign * hand
+
+
 def test_model_starts_from_the_table(small):
     series = small.series[1]
     model = make_model(series, small.particles, OPTIONS)
@@ -137,6 +147,7 @@ def test_trajectories_are_followed_over_the_dose(small):
         (("x", float("nan"), "C1"), r"species\.diameter"),
         (("x/y", 100.0, "C1"), r"species\.name"),
         (("x", 100.0, "K4"), "symmetry"),
+        (("x", 100.0, "C1", "yes"), r"species\.ewald=yes.*normal, reversed"),
     ],
 )
 def test_impossible_molecules_are_refused(arguments, message):
