@@ -62,9 +62,9 @@ class Block(nn.Module):
         return self._prior
 
     @torch.no_grad()
-    def learn_prior(self, mean: Float[Tensor, " parameter"], covariance: Float[Tensor, "parameter parameter"]) -> None:
+    def learn_prior(self, mean: Float[Tensor, " parameter"], spread: Float[Tensor, "member member"]) -> None:
         """Fit the widths of the prior to a posterior of the raw values, in place."""
-        self.get_buffer("log_widths").copy_(self.prior.learnt(mean, covariance).log_widths)
+        self.get_buffer("log_widths").copy_(self.prior.learnt(mean, spread).log_widths)
 
     def deform(self, imaging: Imaging, raw: Float[Tensor, " parameter"]) -> Imaging:
         """Return the imaging with the deviation of raw values ``raw`` added; differentiable."""

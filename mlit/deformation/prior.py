@@ -51,9 +51,7 @@ class GaussianPrior:
         """Return a prior of the same kind with other widths."""
         return replace(self, log_widths=log_widths)
 
-    def learnt(
-        self, mean: Float[Tensor, " parameter"], covariance: Float[Tensor, "parameter parameter"]
-    ) -> "GaussianPrior":
+    def learnt(self, mean: Float[Tensor, " parameter"], spread: Float[Tensor, "member member"]) -> "GaussianPrior":
         """Return the prior under which parameters of a given posterior are most probable.
 
         This is the second half of a step of expectation maximisation. The widths have a prior themselves, which
@@ -61,11 +59,11 @@ class GaussianPrior:
 
         Parameters
         ----------
-        mean, covariance
-            Posterior of the raw parameters under the present prior.
+        mean, spread
+            Posterior of the raw parameters under the present prior: their mean, and the sum over all groups of their
+            covariance.
         """
         values = mean[self.groups]
-        spread = covariance[self.groups[:, :, None], self.groups[:, None]].sum(0)
         moment, count = values.T @ values + spread, len(self.groups)
         log_widths = self.log_widths.clone().requires_grad_()
         optimiser = torch.optim.LBFGS([log_widths], max_iter=20, line_search_fn="strong_wolfe")
@@ -97,11 +95,6 @@ class GaussianPrior:
         """Negative log-density up to a constant."""
         values = raw[self.groups]
         return (values * (values @ self.precision)).sum() / 2
-
-    def add_precision(self, matrix: Float[Tensor, "column column"], offset: int) -> None:
-        """Add the inverse covariance to a matrix, in place, at the block's first column."""
-        index = self.groups + offset
-        matrix.index_put_((index[:, :, None], index[:, None, :]), self.precision.to(matrix), accumulate=True)
 
 
 def smooth_covariance(

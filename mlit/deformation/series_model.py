@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mlit.deformation.block import Block
+from mlit.deformation.hyper_layout import HyperLayout
 from mlit.deformation.imaging import Imaging
 from mlit.deformation.local_coordinates import ODD, VIEW_COORDINATES, Coordinate, View, aberrations, local_tangent
 from mlit.deformation.poses import Poses
@@ -154,13 +155,13 @@ class SeriesModel(nn.Module):
             by_hyper = by_pose[:0]
         return Jacobians(by_pose.movedim(0, -1).contiguous(), by_hyper.movedim(0, -1).contiguous(), columns)
 
+    def layout(self) -> HyperLayout:
+        """Places of the active hyperparameters."""
+        return HyperLayout.of(self.active_blocks, self.start.geometry.tilts)
+
     def _seeds(self, hyper: Tensor) -> tuple[Float[Tensor, "column hyper"], Int[Tensor, "tilt column"]]:
         """One direction for each column of the blocks, and the parameters that it stands for in each tilt."""
-        parts, offset = [], 0
-        for block in self.active_blocks:
-            parts.append(block.columns + offset)
-            offset += block.raw.numel()
-        columns = torch.cat(parts, 1) if parts else torch.zeros(self.start.geometry.tilts, 0, dtype=torch.long)
+        columns = self.layout().columns
         seeds = hyper.new_zeros(columns.shape[1], hyper.numel())
         for j in range(columns.shape[1]):
             seeds[j, columns[:, j]] = 1

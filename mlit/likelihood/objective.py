@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from mlit.deformation.local_coordinates import VIEW_COORDINATES, local_cotangent
 from mlit.deformation.series_model import Jacobians, SeriesModel
 from mlit.fourier.slices import ReferenceTable
-from mlit.likelihood.normal_equations import assemble, block_priors, with_prior, with_prior_of_poses
+from mlit.likelihood.normal_equations import SeriesSystem, assemble, with_prior
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.posterior import held_out_log_likelihood, local_covariance
 from mlit.likelihood.statistics import LocalStatistics, local_statistics
 from mlit.optics.ctf import ANGSTROM_PER_MICROMETRE
-from mlit.optim.arrow import ArrowSystem
 
 FRACTION_OF_DETAIL = 1 / 60
 PRIOR_ROUNDS = 4
@@ -119,7 +118,7 @@ class SeriesObjective:
         self.passes = 0
         self._statistics: LocalStatistics | None = None
         self._jacobians: Jacobians | None = None
-        self._system: ArrowSystem | None = None
+        self._system: SeriesSystem | None = None
         self._seen: list[Tensor] | None = None
         self._before: tuple[list[Tensor], Tensor, LocalStatistics | None] | None = None
 
@@ -156,18 +155,18 @@ class SeriesObjective:
     def _values(self) -> list[Tensor]:
         return [p.detach().clone() for p in self.model.parameters()]
 
-    def system(self) -> ArrowSystem:
+    def system(self) -> SeriesSystem:
         """Gradient and Gauss-Newton curvature at the parameters of the last :meth:`evaluate`."""
         if self._system is None:
             self._system = with_prior(self._assemble(), self.model)
         return self._system
 
-    def _assemble(self) -> ArrowSystem:
+    def _assemble(self) -> SeriesSystem:
         """Return what the images alone say."""
         assert self._statistics is not None, "evaluate first"
         self._jacobians = self.model.jacobians()
         gradient, curvature = self._statistics.gradient(self.amplitude), self._curvature(self._statistics)
-        return assemble(self._jacobians, gradient, curvature, self.model.hyper.numel())
+        return assemble(self._jacobians, gradient, curvature, self.model.layout())
 
     def _curvature(self, statistics: LocalStatistics) -> Float[Tensor, "particle tilt coordinate coordinate"]:
         return statistics.curvature * self.amplitude.square()[:, None, None]
@@ -181,15 +180,13 @@ class SeriesObjective:
         """
         if not self.model.active_blocks:
             return
-        hyper = self.model.hyper.detach()
-        curvature, gradient = with_prior_of_poses(self._assemble(), self.model).reduced()
+        hyper, data = self.model.hyper.detach(), self._assemble()
         for _ in range(PRIOR_ROUNDS):
-            precision, pull = block_priors(self.model)
-            covariance = torch.cholesky_inverse(torch.linalg.cholesky(curvature + precision))
-            mean, offset = hyper + covariance @ (gradient - pull), 0
+            system = with_prior(data, self.model)
+            mean, covariance, offset = hyper + system.solve()[1], system.covariance(), 0
             for block in self.model.active_blocks:
                 part = slice(offset, offset + block.raw.numel())
-                block.learn_prior(mean[part], covariance[part, part])
+                block.learn_prior(mean[part], covariance.of_groups(block.prior.groups + offset))
                 offset = part.stop
         self._system = None
 
@@ -212,7 +209,7 @@ class SeriesObjective:
             self._curvature(self._statistics),
             local,
         )
-        return Posterior(covariance.item, covariance.shared.diagonal().sqrt(), local, held_out)
+        return Posterior(covariance.poses, covariance.variance().sqrt(), local, held_out)
 
     @torch.no_grad()
     def move(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> None:
@@ -253,8 +250,9 @@ class SeriesObjective:
         A Newton step of one standard error raises the objective by a half.
         """
         assert self._system is not None
-        gains = [(self._system.item_gradient * item).mean()]
-        rises = (self._system.shared_gradient * shared).split([block.raw.numel() for block in self.model.active_blocks])
+        by_pose, by_hyper = self._system.gradient
+        gains = [(by_pose * item).mean()]
+        rises = (by_hyper * shared).split([block.raw.numel() for block in self.model.active_blocks])
         return math.sqrt(max(float(gain) for gain in [*gains, *(rise.mean() for rise in rises if len(rise))]))
 
     def loss(self) -> Float[Tensor, ""]:

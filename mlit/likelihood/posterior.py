@@ -5,25 +5,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.deformation.series_model import Jacobians
-from mlit.optim.arrow import ArrowCovariance
+from mlit.likelihood.normal_equations import SeriesCovariance
 
 
 def local_covariance(
-    jacobians: Jacobians, covariance: ArrowCovariance
+    jacobians: Jacobians, covariance: SeriesCovariance
 ) -> Float[Tensor, "particle tilt coordinate coordinate"]:
     """Posterior covariance of the local coordinates of every image, in Å, radians, µm and so on.
 
     This is what the Cramér-Rao bound predicts for the error that remains, priors counted in. It does not depend on
     how a common shift is shared between particles, tilts and warps.
     """
-    by_pose, by_hyper, columns = jacobians.poses, jacobians.hyper, jacobians.columns
-    own = by_pose @ covariance.item[:, None] @ by_pose.transpose(-1, -2)
-    if not columns.shape[1]:
-        return own
-    cross = covariance.cross[:, :, columns].permute(0, 2, 1, 3)
-    mixed = by_pose @ cross @ by_hyper.transpose(-1, -2)
-    shared = covariance.shared[columns[:, :, None], columns[:, None]]
-    return own + mixed + mixed.transpose(-1, -2) + by_hyper @ shared @ by_hyper.transpose(-1, -2)
+    by_pose, by_hyper = jacobians.poses, jacobians.hyper
+    own = by_pose @ covariance.poses[:, None] @ by_pose.transpose(-1, -2)
+    mixed = by_pose @ covariance.cross @ by_hyper.transpose(-1, -2)
+    shared = by_hyper @ covariance.per_tilt @ by_hyper.transpose(-1, -2)
+    return own + mixed + mixed.transpose(-1, -2) + shared
 
 
 def held_out_log_likelihood(

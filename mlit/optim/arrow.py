@@ -48,26 +48,15 @@ class ArrowSystem:
         torch.linalg.LinAlgError
             If the system is not positive definite.
         """
-        gain, lean = self._eliminated()
-        if self.shared.shape[0] == 0:
-            return lean, self.shared_gradient
-        schur, right = self._schur(gain), self._rest_of_gradient(lean)
-        shared = torch.cholesky_solve(right[:, None], torch.linalg.cholesky(schur)).squeeze(-1)
-        return lean - gain @ shared, shared
-
-    def reduced(self) -> tuple[Float[Tensor, "shared shared"], Float[Tensor, " shared"]]:
-        """Curvature and gradient of the shared parameters once the items follow them."""
-        gain, lean = self._eliminated()
-        return self._schur(gain), self._rest_of_gradient(lean)
-
-    def _eliminated(self) -> tuple[Tensor, Tensor]:
-        """Return how the items follow the shared parameters, and their own step."""
         factor = torch.linalg.cholesky(self.item)
         gain = torch.cholesky_solve(self.coupling, factor)
-        return gain, torch.cholesky_solve(self.item_gradient[..., None], factor).squeeze(-1)
-
-    def _rest_of_gradient(self, lean: Tensor) -> Float[Tensor, " shared"]:
-        return self.shared_gradient - torch.einsum("pas,pa->s", self.coupling, lean)
+        lean = torch.cholesky_solve(self.item_gradient[..., None], factor).squeeze(-1)
+        if self.shared.shape[0] == 0:
+            return lean, self.shared_gradient
+        schur = self._schur(gain)
+        right = self.shared_gradient - torch.einsum("pas,pa->s", self.coupling, lean)
+        shared = torch.cholesky_solve(right[:, None], torch.linalg.cholesky(schur)).squeeze(-1)
+        return lean - gain @ shared, shared
 
     def predicted_gain(self, item: Tensor, shared: Tensor) -> float:
         """Rise of the quadratic model for a step."""
@@ -92,21 +81,6 @@ class ArrowSystem:
         shared = torch.cholesky_inverse(torch.linalg.cholesky(self._schur(gain)))
         cross = -gain @ shared
         return ArrowCovariance(alone - cross @ gain.transpose(1, 2), cross, shared)
-
-    def log_determinant(self) -> float:
-        """Logarithm of the determinant of the curvature.
-
-        Raises
-        ------
-        torch.linalg.LinAlgError
-            If the system is not positive definite.
-        """
-        factor = torch.linalg.cholesky(self.item)
-        total = factor.diagonal(dim1=-2, dim2=-1).log().sum()
-        if self.shared.shape[0]:
-            schur = self._schur(torch.cholesky_solve(self.coupling, factor))
-            total = total + torch.linalg.cholesky(schur).diagonal().log().sum()
-        return 2 * float(total)
 
     def _schur(self, gain: Tensor) -> Float[Tensor, "shared shared"]:
         return self.shared - self.coupling.flatten(0, 1).T @ gain.flatten(0, 1)

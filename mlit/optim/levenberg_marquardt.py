@@ -6,7 +6,22 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from mlit.optim.arrow import ArrowSystem
+
+@runtime_checkable
+class Quadratic(Protocol):
+    """Local model of an objective: a parabola of items and shared parameters."""
+
+    def damped(self, damping: float) -> "Quadratic":
+        """Return a model with the diagonal of its curvature multiplied by ``1 + damping``."""
+        ...
+
+    def solve(self) -> tuple[Tensor, Tensor]:
+        """Step to the maximum."""
+        ...
+
+    def predicted_gain(self, item: Tensor, shared: Tensor, /) -> float:
+        """Rise for a step."""
+        ...
 
 
 @runtime_checkable
@@ -17,8 +32,8 @@ class ArrowProblem(Protocol):
         """Objective at the present parameters; may keep what :meth:`system` needs."""
         ...
 
-    def system(self) -> ArrowSystem:
-        """Gradient and curvature at the parameters of the last :meth:`evaluate`."""
+    def system(self) -> Quadratic:
+        """Local model at the parameters of the last :meth:`evaluate`."""
         ...
 
     def move(self, item: Tensor, shared: Tensor) -> None:

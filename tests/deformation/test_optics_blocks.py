@@ -111,8 +111,7 @@ def test_astigmatism_in_micrometres(imaging):
 def test_phase_shifts_share_a_part(imaging):
     """Their covariance in degrees is that of a constant and an independent scatter."""
     block = make(imaging, "phase_shift")
-    precision = torch.zeros(TILTS, TILTS, dtype=torch.float64)
-    block.prior.add_precision(precision, 0)
+    precision = block.prior.precision
     expected = 20.0**2 + torch.eye(TILTS, dtype=torch.float64) * 5.0**2
     assert torch.allclose(torch.linalg.inv(precision) * 5.0**2, expected)
     raw = random(TILTS, seed=6)

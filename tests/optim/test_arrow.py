@@ -87,18 +87,6 @@ def test_an_indefinite_system_is_refused():
         broken.solve()
 
 
-def test_reduced_system_gives_the_shared_step():
-    system = random_system(shared=5, seed=4)
-    curvature, gradient = system.reduced()
-    assert torch.allclose(torch.linalg.solve(curvature, gradient), system.solve()[1])
-
-
-@pytest.mark.parametrize("shared", [0, 5])
-def test_log_determinant_is_that_of_the_dense_matrix(shared):
-    system = random_system(shared=shared, seed=5)
-    assert system.log_determinant() == pytest.approx(float(torch.logdet(dense(system)[0])))
-
-
 def test_cross_covariance_is_a_block_of_the_inverse():
     system = random_system(shared=5, seed=6)
     cross = system.covariance().cross.flatten(0, 1)
