@@ -3,18 +3,15 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mlit.deformation.local_coordinates import VIEW_COORDINATES, View
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.chunk import Chunk, bring_up_to_date, images_per_chunk
 from mlit.likelihood.columns import model_columns
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.parallel import run_pieces
-
-# Images in one chunk times pixels: keeps the temporaries of a pass inside the caches of a CPU core.
-CPU_POINTS_PER_CHUNK = 1 << 17
-GPU_POINTS_PER_CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -55,27 +52,6 @@ class LocalStatistics:
         return a * self.cross_slope - a.square() * self.power_slope
 
 
-@dataclass(frozen=True)
-class _Quadrature:
-    """What follows a change of γ: the data that pair with B, crop(E sin γ cos γ) and crop(E cos² γ)."""
-
-    data: Float[Tensor, "image part pixel"]
-    mixed: Float[Tensor, "image pixel"]
-    power: Float[Tensor, "image pixel"]
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """A few images at the view in question, phases and CTF already brought up to date.
-
-    ``data`` pair with A of :mod:`mlit.likelihood.columns`, and ``power`` is crop(E sin² γ).
-    """
-
-    data: Float[Tensor, "image part pixel"]
-    power: Float[Tensor, "image pixel"]
-    quadrature: _Quadrature | None = None
-
-
 def local_statistics(
     images: ParticleImages,
     view: View,
@@ -102,15 +78,14 @@ def local_statistics(
     count = VIEW_COORDINATES + len(watched)
     out = torch.zeros(particles * tilts, 2 + 2 * count + count**2, dtype=torch.float64, device=device)
     changes = None if images.watched is None else images.watched.phase_changes(view.aberrations)
-    limit = CPU_POINTS_PER_CHUNK if device.type == "cpu" else GPU_POINTS_PER_CHUNK
 
     def look_at(part: Tensor) -> None:
         particle, tilt = part // tilts, part % tilts
-        chunk = _bring_up_to_date(images, view, particle, tilt, changes)
+        chunk = bring_up_to_date(images, view, particle, tilt, changes)
         columns = model_columns(images, view, table, map_index[particle], particle, tilt)
         out[part] = _second_order(columns, chunk, images)
 
-    run_pieces(look_at, which.split(max(1, limit // images.pixels.count)), device)
+    run_pieces(look_at, which.split(images_per_chunk(images)), device)
     cross, power, cross_slope, power_slope, curvature = out.split([1, 1, count, count, count**2], -1)
     size = (particles, tilts)
     return LocalStatistics(
@@ -122,53 +97,19 @@ def local_statistics(
     )
 
 
-def _bring_up_to_date(
-    images: ParticleImages,
-    view: View,
-    particle: Tensor,
-    tilt: Tensor,
-    changes: tuple[Float[Tensor, "tilt pixel"], Float[Tensor, "tilt pixel"]] | None,
-) -> _Chunk:
-    """Undo the present shift and odd aberrations on the data, and move data and power to the present CTF."""
-    shift = (view.xy_angstrom - images.xy_angstrom)[particle, tilt].float()
-    phase = (2 * torch.pi * shift) @ images.pixels.frequency.T
-    moved = (view.defocus_um - images.defocus_um)[particle, tilt].float()[:, None] * images.slope
-    if changes is not None:
-        moved, phase = moved + changes[0][tilt], phase + changes[1][tilt]
-    cosine, sine = torch.cos(phase), torch.sin(phase)
-    data = _turned(images.data[particle, tilt], cosine, sine)
-    even, odd = images.power_waves(view.defocus_um, particle, tilt, None if changes is None else changes[0])
-    power = (images.power[tilt] - even) / 2
-    if not images.has_quadrature:
-        return _Chunk(data, power)
-    cos_d, sin_d = torch.cos(moved), torch.sin(moved)
-    cos_d, sin_d = cos_d[:, None], sin_d[:, None]
-    quadrature = _turned(images.quadrature[particle, tilt], cosine, sine)
-    second = _Quadrature(quadrature * cos_d - data * sin_d, odd / 2, (images.power[tilt] + even) / 2)
-    return _Chunk(data * cos_d + quadrature * sin_d, power, second)
-
-
-def _turned(
-    values: Complex[Tensor, "image pixel"], cosine: Float[Tensor, "image pixel"], sine: Float[Tensor, "image pixel"]
-) -> Float[Tensor, "image part pixel"]:
-    """Multiply by ``-i (cosine + i sine)``: a phase, in the frame of :func:`model_columns`."""
-    real, imaginary = values.real, values.imag
-    return torch.stack([real * sine + imaginary * cosine, imaginary * sine - real * cosine], 1)
-
-
 def _second_order(
-    columns: Float[Tensor, "image part column pixel"], chunk: _Chunk, images: ParticleImages
+    columns: Float[Tensor, "image part column pixel"], chunk: Chunk, images: ParticleImages
 ) -> Float[Tensor, "image statistic"]:
     """Cross term, power, their slopes and the curvature of each image.
 
     The first column is the model itself, the others are its derivatives by all coordinates that do not act through
     the CTF. Those that do act on it as real functions of frequency times its derivative by γ.
     """
-    gram = (_weighted(columns, chunk) @ columns.transpose(2, 3)).sum(1)
-    cross = (columns @ _data(columns, chunk)[..., None]).sum(1).squeeze(-1)
+    gram = (chunk.weighted(columns) @ columns.transpose(2, 3)).sum(1)
+    cross = (columns @ chunk.data_of(columns)[..., None]).sum(1).squeeze(-1)
     through = _through_ctf(images)
     if chunk.quadrature is not None:
-        slope, wave, square = _by_phase(columns[:, :, 0], chunk, chunk.quadrature)
+        slope, wave, square = chunk.by_phase(columns[:, :, 0])
         mixed = (columns @ (wave[..., None] * through)).sum(1)
         slope, both = slope @ through, square @ _products(through)
     else:
@@ -181,47 +122,6 @@ def _second_order(
     gram = gram[:, order][:, :, order]
     rows = [cross[:, :1], gram[:, 0, :1], cross[:, order[1:]], gram[:, 0, 1:], gram[:, 1:, 1:].flatten(1)]
     return torch.cat(rows, 1).double() * (2 / images.pixels.area_square_angstrom)
-
-
-def _is_flat(model: Float[Tensor, "image part *column pixel"]) -> bool:
-    return model.shape[1] == 2
-
-
-def _weighted(
-    model: Float[Tensor, "image part *column pixel"], chunk: _Chunk
-) -> Float[Tensor, "image part *column pixel"]:
-    """Weight models ``-sin γ A - cos γ B`` by what is known at each frequency, so that products with others follow."""
-    axes = (slice(None), None, *[None] * (model.dim() - 3))
-    if _is_flat(model):
-        return model * chunk.power[axes]
-    assert chunk.quadrature is not None, "curved slices need quadrature images"
-    a, b = model.chunk(2, 1)
-    mixed = chunk.quadrature.mixed[axes]
-    return torch.cat([a * chunk.power[axes] + b * mixed, a * mixed + b * chunk.quadrature.power[axes]], 1)
-
-
-def _data(model: Float[Tensor, "image part *column pixel"], chunk: _Chunk) -> Float[Tensor, "image part pixel"]:
-    """Return what the parts of a model pair with."""
-    if _is_flat(model):
-        return chunk.data
-    assert chunk.quadrature is not None, "curved slices need quadrature images"
-    return torch.cat([chunk.data, chunk.quadrature.data], 1)
-
-
-def _by_phase(
-    model: Float[Tensor, "image part pixel"], chunk: _Chunk, quadrature: _Quadrature
-) -> tuple[Float[Tensor, "image pixel"], Float[Tensor, "image part pixel"], Float[Tensor, "image pixel"]]:
-    """Compare the derivative of the model by γ with the data, weight it, and square it.
-
-    It has -B in the place of A, and A in the place of B.
-    """
-    if _is_flat(model):
-        data = (model * quadrature.data).sum(1)
-        return data, model * quadrature.mixed[:, None], model.square().sum(1) * quadrature.power
-    a, b = model.chunk(2, 1)
-    derivative = torch.cat([-b, a], 1)
-    weighted = _weighted(derivative, chunk)
-    return (derivative * _data(model, chunk)).sum(1), weighted, (derivative * weighted).sum(1)
 
 
 def _through_ctf(images: ParticleImages) -> Float[Tensor, "pixel function"]:
