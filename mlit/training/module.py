@@ -246,6 +246,11 @@ class RefinementModule(lightning.LightningModule):
             for name in ("position_angstrom", "rotation_deg", "defocus_nm")
         }
 
+    def last_fit_resolution_angstrom(self) -> float | None:
+        """Return how far the last fits looked; None where no series was fitted."""
+        fitted = [status.resolution_angstrom for status in self.statuses.values() if status.images]
+        return fitted[0] if fitted else None
+
     def held_out_log_likelihood(self) -> float | None:
         """Held-out log-likelihood of an image in the mean; None where no series was fitted."""
         fitted = [status for status in self.statuses.values() if status.images]

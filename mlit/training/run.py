@@ -254,6 +254,7 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
             "particles": sum(len(series.particle_index) for series in used),
             "expected_error": module.expected_error(),
             "held_out_log_likelihood": module.held_out_log_likelihood(),
+            "fit_resolution_angstrom": module.last_fit_resolution_angstrom(),
             "left_out": dict(project.failures) | left_out,
             "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
             "input_sha256": {str(path): content_hash(Path(path)) for path in (cfg.data.settings, cfg.data.particles)},
