@@ -70,6 +70,12 @@ class Block(nn.Module):
         """Return the imaging with the deviation of raw values ``raw`` added; differentiable."""
         raise NotImplementedError
 
+    @torch.no_grad()
+    def take_over(self, other: "Block") -> None:
+        """Start from the values and prior of a block of the same kind, in place; one of another size is left alone."""
+        if other.raw.shape == self.raw.shape:
+            self.load_state_dict(other.state_dict())
+
     def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, "..."]:
         """Raw values, or their standard errors, in physical units."""
         raise NotImplementedError

@@ -67,6 +67,14 @@ class ImageWarp(Block):
         nodes = self.start + raw.reshape(self.shape) * self.scale_angstrom
         return imaging.with_geometry(image_warp=nodes)
 
+    @torch.no_grad()
+    def take_over(self, other: Block) -> None:
+        """Start from a warp on any grid, sampled at the nodes of this one."""
+        assert isinstance(other, ImageWarp)
+        field = resample_grid(other.start + other.physical(), self.shape[:3])
+        self.raw.copy_(((field - self.start) / self.scale_angstrom).flatten())
+        self.get_buffer("log_widths").copy_(other.get_buffer("log_widths"))
+
     def in_units(self, raw: Float[Tensor, " parameter"]) -> Float[Tensor, "tilt ynode xnode 2"]:
         """Deviations from the start in Å."""
         return raw.reshape(self.shape) * self.scale_angstrom

@@ -62,6 +62,13 @@ class SeriesModel(nn.Module):
         """Blocks that are being refined, in the order of their columns; the others keep their values."""
         return [block for block in self.block_list if block.raw.requires_grad]
 
+    def take_over(self, other: "SeriesModel") -> None:
+        """Start from the poses of another model of the same series, and from the blocks that both have, in place."""
+        self.poses.load_state_dict(other.poses.state_dict())
+        for block in self.block_list:
+            if block.name in other.blocks:
+                block.take_over(other.blocks[block.name])  # type: ignore[arg-type]
+
     def activate(self, names: Sequence[str]) -> None:
         """Refine the named blocks (``poses`` for the particles) and hold the others."""
         self.poses.raw.requires_grad_("poses" in names)

@@ -82,3 +82,24 @@ def test_prior_widths_are_those_of_the_whole_and_the_local_part(geometry):
     other[2, :, :, 1] = 8.0 / 3.0
     both = block.prior.penalty((common + other).flatten())
     assert torch.allclose(both, block.prior.penalty(common.flatten()) + block.prior.penalty(other.flatten()))
+
+
+def test_a_warp_is_taken_over_on_another_grid(geometry, particles):
+    """A finer grid holds what a coarser one holds; a coarser one keeps what it can."""
+    coarse, fine = block_on(geometry, (2, 3)), block_on(geometry, (5, 4))
+    with torch.no_grad():
+        coarse.raw.copy_(random(coarse.raw.numel()))
+        coarse.get_buffer("log_widths").copy_(torch.tensor([0.1, -0.2, 0.3]))
+    fine.take_over(coarse)
+    assert torch.equal(fine.get_buffer("log_widths"), coarse.get_buffer("log_widths"))
+    imaging = imaging_of(geometry)
+    nodes = torch.tensor([[x, y] for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0)]).double()
+    for tilt in range(geometry.tilts):
+        place = nodes[:, None].expand(-1, geometry.tilts, -1)
+        before, after = (
+            evaluate_tilt_grid(block.deform(imaging, block.raw.detach()).geometry.image_warp, place)[:, tilt]
+            for block in (coarse, fine)
+        )
+        corners = [0, 2, 6, 8]
+        assert torch.allclose(after[corners], before[corners], atol=1e-9)
+        assert torch.allclose(after, before, atol=2.0), "between nodes splines differ a little"
