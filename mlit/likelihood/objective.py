@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mlit.deformation.local_coordinates import VIEW_COORDINATES, local_cotangent
 from mlit.deformation.series_model import Jacobians, SeriesModel
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.amplitude import AMPLITUDE_WIDTH, fitted_amplitude
 from mlit.likelihood.normal_equations import SeriesSystem, assemble, with_prior
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.posterior import held_out_log_likelihood, local_covariance
@@ -108,7 +109,7 @@ class SeriesObjective:
         table: ReferenceTable,
         map_index: Int[Tensor, " particle"],
         amplitude_prior: Float[Tensor, " tilt"],
-        amplitude_width: float = 0.25,
+        amplitude_width: float = AMPLITUDE_WIDTH,
         tolerance: Tolerance | None = None,
     ) -> None:
         self.model, self.images, self.table, self.map_index = model, images, table, map_index
@@ -127,10 +128,8 @@ class SeriesObjective:
         return [p for p in self.model.parameters() if p.requires_grad]
 
     def _fit_amplitude(self, statistics: LocalStatistics) -> Float[Tensor, " tilt"]:
-        weight = self.amplitude_width**-2
         cross, power = statistics.cross.sum(0), statistics.power.sum(0)
-        fitted = (cross + weight * self.amplitude_prior) / (power + weight)
-        return torch.where(self.amplitude_prior > 0, fitted.clamp(min=0), torch.zeros_like(fitted))
+        return fitted_amplitude(cross, power, self.amplitude_prior, self.amplitude_width)
 
     @torch.no_grad()
     def _pass(self) -> tuple[LocalStatistics, float]:

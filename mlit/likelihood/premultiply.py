@@ -65,6 +65,7 @@ def premultiply(
     weighted: WeightedImages | None = None,
     coordinates: Sequence[int] = (),
     ewald_hand: int = 0,
+    defocus_reach_um: float = 0.0,
 ) -> ParticleImages:
     """Cut out all particles of a series, multiply them by their CTF and keep the pixels that matter.
 
@@ -91,12 +92,14 @@ def premultiply(
     ewald_hand
         +1 where greater depth means more underfocus and the curvature of the Ewald sphere counts, -1 where it means
         less; 0 for flat slices. Curvature takes quadrature images.
+    defocus_reach_um
+        How much farther from focus than here the images are to be looked at; makes the large box larger.
     """
     quadrature = quadrature or ewald_hand != 0
     weighted = weighted or weigh(images, resolution_angstrom)
     pixel = weighted.pixel_size_angstrom
     max_defocus = float(defocus_um[valid].abs().max()) if valid.any() else 1.0
-    max_defocus += float(optics.astigmatism_um.norm(dim=-1).max()) / 2
+    max_defocus += defocus_reach_um + float(optics.astigmatism_um.norm(dim=-1).max()) / 2
     boxes = boxes_for(pixel, tight_angstrom, resolution_angstrom, max_defocus, optics.voltage_kv)
     kept = FourierPixels.inside(boxes.tight, pixel, resolution_angstrom, weighted.pixels.device)
     cutter = _Cutter(weighted, optics, boxes, kept)

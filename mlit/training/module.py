@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import LinAlgError  # pyright: ignore
 
+from mlit.deformation.defocus import Defocus
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import resample_map
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.defocus_search import DefocusSearch
 from mlit.likelihood.deviation import NONE, Deviation
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.common_frame import common_frame
@@ -174,6 +176,7 @@ class RefinementModule(lightning.LightningModule):
         self.amplitudes = {name: contexts[name].amplitude_prior for name in self.names}
         self.statuses = {name: SeriesStatus("not fitted") for name in self.names}
         self.errors: dict[str, dict[str, Tensor]] = {name: {} for name in self.names}
+        self.searches: dict[str, DefocusSearch] = {}
         self.references = start
         self.halves: HalfMaps | None = None
         self.settled = False
@@ -265,6 +268,7 @@ class RefinementModule(lightning.LightningModule):
             self.amplitudes[name] = known["amplitude"]
             self.statuses[name] = SeriesStatus.from_mapping(known["status"])
             self.errors[name] = known["errors"]
+            self._note_search(name, known["search"] and DefocusSearch(**known["search"]))
             return
         self.statuses[name] = status = self._fit(name, images)
         if status.status.startswith("rejected"):
@@ -274,6 +278,7 @@ class RefinementModule(lightning.LightningModule):
             "amplitude": self.amplitudes[name],
             "status": self.statuses[name].as_mapping(),
             "errors": self.errors[name],
+            "search": vars(self.searches[name]) if name in self.searches else None,
         }
         self.ledger.record(name, self.current_epoch, state)
 
@@ -296,6 +301,7 @@ class RefinementModule(lightning.LightningModule):
                 resolution,
                 self.solver,
                 iteration.learn_priors,
+                self.current_epoch == self.schedule.first_to_refine(Defocus.name),
             )
         except (RuntimeError, MemoryError) as error:
             if not _is_expected(error):
@@ -306,6 +312,7 @@ class RefinementModule(lightning.LightningModule):
         if posterior is None:
             model.load_state_dict(before)
             return SeriesStatus("rejected: objective is not finite", outcome.passes, resolution_angstrom=resolution)
+        self._note_search(name, result.search)
         self.amplitudes[name] = result.amplitude
         self.errors[name] |= {"poses": posterior.poses} | {
             block.name: part for block, part in model.split(posterior.hyper_error)
@@ -322,6 +329,12 @@ class RefinementModule(lightning.LightningModule):
             result.change_in_errors,
             Deviation.expected(posterior.local, result.seen),
         )
+
+    def _note_search(self, name: str, search: DefocusSearch | None) -> None:
+        """Keep what a search of this epoch has found, or that there was none."""
+        self.searches.pop(name, None)
+        if search is not None:
+            self.searches[name] = search
 
     def on_train_epoch_end(self) -> None:
         """Turn the sums into half maps and references."""

@@ -41,7 +41,17 @@ from mlit.training.starting_maps import starting_mask, starting_references
 LOG = logging.getLogger("mlit")
 BOX_OVER_DIAMETER = 2.0
 DUPLICATE_OVER_DIAMETER = 0.25
-RESERVED_NAMES = {".", "..", "warp_tiltseries", "checkpoints", "tensorboard", "figures", "fsc", "project"}
+RESERVED_NAMES = {
+    ".",
+    "..",
+    "warp_tiltseries",
+    "checkpoints",
+    "tensorboard",
+    "figures",
+    "fsc",
+    "project",
+    "defocus_search",
+}
 SHELLS_AT_LEAST = 2  # in a fit, counted in inverse diameters
 
 

@@ -73,6 +73,11 @@ class Schedule:
         wanted = significant_angstrom if asked is None else asked
         return max(self.nyquist_angstrom, min(wanted, self.coarsest_angstrom))
 
+    def first_to_refine(self, block: str) -> int | None:
+        """First epoch that refines a block; None where none does."""
+        epochs = (epoch for epoch, iteration in enumerate(self.iterations, 1) if block in iteration.blocks)
+        return next(epochs, None)
+
     def repeats(self, epoch: int, fitted_angstrom: float, significant_angstrom: float) -> bool:
         """Whether an epoch and all after it would fit what the one before did, to hardly finer detail.
 

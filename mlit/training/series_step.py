@@ -1,18 +1,22 @@
 """What is done with one tilt series in one iteration: fit its parameters, then add its images to the maps."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mlit.deformation.defocus import Defocus
 from mlit.deformation.local_coordinates import View
 from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.defocus_search import DefocusPrior, DefocusSearch, search_defocus
 from mlit.likelihood.deviation import Deviation
 from mlit.likelihood.objective import Posterior, SeriesObjective, Tolerance
+from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.premultiply import premultiply
 from mlit.likelihood.tilt_images import TiltImages, weigh
 from mlit.maps.reconstruction import insert_particles
@@ -38,6 +42,8 @@ class Fit:
         What remains uncertain; None where the fit failed.
     seen
         Images that took part.
+    search
+        What a search of the defocus found before the fit; None where there was none.
     """
 
     outcome: Outcome
@@ -46,6 +52,7 @@ class Fit:
     change_in_errors: float
     posterior: Posterior | None
     seen: Bool[Tensor, "particle tilt"]
+    search: DefocusSearch | None = None
 
 
 BYTES_PER_INSERTION = 1 << 28  # premultiplied images held at once while inserting
@@ -94,8 +101,11 @@ def fit(
     resolution_angstrom: float,
     solver: Solver,
     learn_priors: bool = False,
+    look_far: bool = False,
 ) -> Fit:
     """Fit the active parameters of a series to its images; the parameters change in place.
+
+    With ``look_far`` a wide search of the defocus comes first, where the model asks for one.
 
     Raises
     ------
@@ -103,21 +113,19 @@ def fit(
         If the curvature is not positive definite.
     """
     with torch.no_grad():
-        view, imaging, before = model(), model.imaging(), model.hyper.detach().clone()
-    seen = context.visible(view, imaging.geometry.image_size_angstrom)
-    particle_images = premultiply(
-        images,
-        imaging.optics,
-        view.xy_angstrom,
-        view.defocus_um,
-        seen,
-        tight_angstrom,
-        resolution_angstrom,
-        quadrature=model.changes_ctf,
-        coordinates=model.coordinates,
-        ewald_hand=context.ewald_hand,
-    )
-    tolerance = Tolerance.at(resolution_angstrom, tight_angstrom / 2, imaging.optics.wavelength_angstrom)
+        view, before = model(), {block.name: block.physical() for block in model.active_blocks}
+    defocus = _to_be_searched(model) if look_far else None
+    reach = 0.0 if defocus is None else defocus.search_um
+    particle_images = _cut(model, images, context, tight_angstrom, resolution_angstrom, reach)
+    search = None
+    if defocus is not None:
+        search = _search(defocus, particle_images, view, context, table)
+        if bool(search.accepted.any()):
+            defocus.jump(search.jump_um)
+            del particle_images  # never hold both
+            particle_images = _cut(model, images, context, tight_angstrom, resolution_angstrom)
+    wavelength = model.start.optics.wavelength_angstrom
+    tolerance = Tolerance.at(resolution_angstrom, tight_angstrom / 2, wavelength)
     objective = SeriesObjective(
         model, particle_images, table, context.group, context.amplitude_prior, tolerance=tolerance
     )
@@ -125,17 +133,61 @@ def fit(
         objective.learn_priors()
     outcome = solver.solve(objective)
     posterior = None if outcome.status == "failed" else objective.posterior()
+    seen = particle_images.valid
     with torch.no_grad():
         change = Deviation.between(view, model(), seen)
     moved = 0.0 if posterior is None else _change_in_errors(model, before, posterior.hyper_error)
-    return Fit(outcome, objective.amplitude, change, moved, posterior, seen)
+    return Fit(outcome, objective.amplitude, change, moved, posterior, seen, search)
 
 
-def _change_in_errors(model: SeriesModel, before: Float[Tensor, " hyper"], errors: Float[Tensor, " hyper"]) -> float:
-    """Largest change of a block that acts on the optics, in standard errors, root mean square over the block."""
-    change = (model.hyper.detach() - before) / errors
-    sizes = [part.square().mean().sqrt() for block, part in model.split(change) if block.moves]
-    return max((float(size) for size in sizes), default=0.0)
+def _change_in_errors(model: SeriesModel, before: Mapping[str, Tensor], errors: Float[Tensor, " hyper"]) -> float:
+    """Largest change of a block that acts on the optics, in standard errors, root mean square over the block.
+
+    ``before`` are the physical values of the active blocks.
+    """
+    optics = [(block, part) for block, part in model.split(errors) if block.moves]
+    changes = [(block.physical() - before[block.name]) / block.in_units(part) for block, part in optics]
+    return max((float(change.square().mean().sqrt()) for change in changes), default=0.0)
+
+
+@torch.no_grad()
+def _cut(
+    model: SeriesModel,
+    images: TiltImages,
+    context: SeriesContext,
+    tight_angstrom: float,
+    resolution_angstrom: float,
+    defocus_reach_um: float = 0.0,
+) -> ParticleImages:
+    """Cut out all particles for a fit, at the present parameters."""
+    view, imaging = model(), model.imaging()
+    return premultiply(
+        images,
+        imaging.optics,
+        view.xy_angstrom,
+        view.defocus_um,
+        context.visible(view, imaging.geometry.image_size_angstrom),
+        tight_angstrom,
+        resolution_angstrom,
+        quadrature=model.changes_ctf,
+        coordinates=model.coordinates,
+        ewald_hand=context.ewald_hand,
+        defocus_reach_um=defocus_reach_um,
+    )
+
+
+def _to_be_searched(model: SeriesModel) -> Defocus | None:
+    """Return the block of the defocus if it is refined and wants to be searched."""
+    blocks = (block for block in model.active_blocks if isinstance(block, Defocus))
+    return next((block for block in blocks if block.search_um > 0), None)
+
+
+def _search(
+    defocus: Defocus, images: ParticleImages, view: View, context: SeriesContext, table: ReferenceTable
+) -> DefocusSearch:
+    prior = DefocusPrior(defocus.in_units(defocus.raw.detach()), defocus.in_units(defocus.prior.width()))
+    reach = defocus.search_um
+    return search_defocus(images, view, table, context.group, context.amplitude_prior, prior, reach)
 
 
 def relative_amplitude(amplitude: Float[Tensor, " tilt"], prior: Float[Tensor, " tilt"]) -> Float[Tensor, " tilt"]:

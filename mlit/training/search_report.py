@@ -1,0 +1,66 @@
+"""What searches of the defocus have found, as tables and in the log."""
+
+import csv
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from mlit.io.atomic import atomic_write
+from mlit.likelihood.defocus_search import DefocusSearch
+from mlit.training.data import SeriesBatch
+from mlit.training.module import RefinementModule
+
+LOG = logging.getLogger("mlit")
+COLUMNS = ("tilt", "offset_um", "log_likelihood", "jump_um", "accepted")
+
+
+class DefocusSearchReport(Callback):
+    """Writes a table for each series whose defocus was searched, and says which tilts were moved.
+
+    Parameters
+    ----------
+    folder
+        Gets ``SERIES.csv``.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: SeriesBatch,
+        batch_idx: int,
+    ) -> None:
+        """Write and log, where this fit began with a search."""
+        assert isinstance(pl_module, RefinementModule)
+        search = pl_module.searches.pop(batch.name, None)
+        if search is not None:
+            write_search(self.folder / f"{batch.name}.csv", search)
+            LOG.info("  %s %s", batch.name, summary(search))
+
+
+def write_search(path: Path, search: DefocusSearch) -> None:
+    """Write the log-likelihood of every tilt (counted from 0, in file order) at every offset of its defocus."""
+    with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for tilt, curve in enumerate(search.log_likelihood.tolist()):
+            jump = float(search.jump_um[tilt])
+            for offset, value in zip(search.offset_um.tolist(), curve, strict=True):
+                writer.writerow((tilt, f"{offset:.4f}", f"{value:.3f}", f"{jump:.4f}", jump != 0))
+
+
+def summary(search: DefocusSearch) -> str:
+    """One line for the log."""
+    tilts = search.accepted.nonzero().flatten().tolist()
+    reach = float(search.offset_um[-1])
+    if not tilts:
+        return f"defocus searched within ±{reach:g} µm: no tilt of {len(search.jump_um)} moved"
+    moves = ", ".join(f"tilt {tilt} by {float(search.jump_um[tilt]):+.3f}" for tilt in tilts)
+    return f"defocus searched within ±{reach:g} µm: moved {moves} µm"
