@@ -148,7 +148,7 @@ class SeriesObjective:
         now = self._values()
         if self._statistics is None or self._seen is None or not all(map(torch.equal, self._seen, now)):
             self._statistics, _ = self._pass()
-            self._seen, self._system = now, None
+            self._seen, self._system, self._jacobians = now, None, None
         return self._value(self._statistics)
 
     def _values(self) -> list[Tensor]:
@@ -163,7 +163,8 @@ class SeriesObjective:
     def _assemble(self) -> SeriesSystem:
         """Return what the images alone say."""
         assert self._statistics is not None, "evaluate first"
-        self._jacobians = self.model.jacobians()
+        if self._jacobians is None:
+            self._jacobians = self.model.jacobians()
         gradient, curvature = self._statistics.gradient(self.amplitude), self._curvature(self._statistics)
         return assemble(self._jacobians, gradient, curvature, self.model.layout())
 
@@ -224,7 +225,7 @@ class SeriesObjective:
         """Put back everything as it was before the last :meth:`move`."""
         assert self._before is not None, "move first"
         values, self.amplitude, self._statistics = self._before
-        self._seen, self._system = values, None
+        self._seen, self._system, self._jacobians = values, None, None
         for parameter, value in zip(self.model.parameters(), values, strict=True):
             parameter.copy_(value)
 

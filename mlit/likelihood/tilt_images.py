@@ -138,5 +138,5 @@ def even_size(length: float) -> int:
 
 def even_fast_size(length: float) -> int:
     """Smallest even number not below ``length`` whose transform is fast."""
-    half: int = scipy.fft.next_fast_len(even_size(length) // 2, real=True)  # type: ignore[assignment]
+    half: int = scipy.fft.next_fast_len(even_size(length) // 2)  # type: ignore[assignment]
     return 2 * half
