@@ -114,7 +114,7 @@ def test_config_options_exist(page, configs):
     groups = {group for composed in configs.values() for group in composed.choices}
     for group in groups:
         options = group_options([config_folder()], group)
-        for named in re.findall(rf"(?<![\w./]){group}=([a-z_]+(?:[|,][a-z_]+)*)", text_of(page)):
+        for named in re.findall(rf"(?<![\w./]){group}=([a-z0-9_]+(?:[|,][a-z0-9_]+)*)", text_of(page)):
             for option in re.split(r"[|,]", named):
                 assert option in options, f"{page.name} names {group}={option}"
 

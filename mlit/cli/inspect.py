@@ -35,6 +35,7 @@ def run(cfg: DictConfig) -> None:
         exclude,
         particle_diameter_angstrom=diameter,
         coordinate_pixel_size_angstrom=cfg.data.coordinate_pixel_size_angstrom,
+        processing=cfg.data.processing,
     )
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
     summaries = summarise(project)

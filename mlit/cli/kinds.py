@@ -13,6 +13,7 @@ class Kind(Enum):
     NUMBER = "a number"
     TEXT = "text"
     NUMBERS = "a number, or several in [brackets]"
+    TEXTS = "text, or several in [brackets]"
     LIST = "a list in [brackets]"
     GROUP = "a group of keys"
     ANY = "anything"
@@ -23,6 +24,8 @@ KINDS_WITHOUT_DEFAULT = {
     "output": Kind.TEXT,
     "data.settings": Kind.TEXT,
     "data.particles": Kind.TEXT,
+    "data.processing": Kind.TEXT,
+    "data.series": Kind.TEXTS,
     "data.coordinate_pixel_size_angstrom": Kind.NUMBER,
     "species.diameter": Kind.NUMBER,
     "species.half_maps": Kind.LIST,
@@ -34,6 +37,8 @@ KINDS_WITHOUT_DEFAULT = {
     "simulation.structure.seed": Kind.WHOLE,
     "simulation.sample.min_distance_angstrom": Kind.NUMBER,
 }
+
+ONE_OR_SEVERAL = {Kind.NUMBERS: Kind.NUMBER, Kind.TEXTS: Kind.TEXT}
 
 
 def is_interpolation(value: Any) -> bool:
@@ -64,8 +69,8 @@ def expected_kind(key: str, default: Any) -> Kind:
 def fits(value: Any, expected: Kind) -> bool:
     """Tell whether a value may stand where a kind is expected (whole numbers are numbers)."""
     kind = kind_of(value)
-    if expected is Kind.NUMBERS:
-        return all(fits(entry, Kind.NUMBER) for entry in (value if kind is Kind.LIST else [value]))
+    if expected in ONE_OR_SEVERAL:
+        return all(fits(entry, ONE_OR_SEVERAL[expected]) for entry in (value if kind is Kind.LIST else [value]))
     return Kind.ANY in (kind, expected) or kind == expected or (kind, expected) == (Kind.WHOLE, Kind.NUMBER)
 
 

@@ -14,6 +14,7 @@ from mlit.cli.kinds import Kind, expected_kind, has_key, kind_of, lookup, walk
 from mlit.cli.suggest import did_you_mean
 from mlit.errors import InputError
 
+TEXTS = (Kind.TEXT, Kind.TEXTS)
 _MOST_SWEEP_VALUES = 100  # of one key that are checked beforehand
 
 
@@ -111,7 +112,7 @@ def in_full(override: Override, reference: Composed) -> str:
     )
     if isinstance(default, dict) and "grid" in default and raw.lstrip().startswith("["):
         return f"{key}.grid={raw}"
-    if override.is_sweep_override() or expected_kind(override.key_or_group, default) is not Kind.TEXT:
+    if override.is_sweep_override() or expected_kind(override.key_or_group, default) not in TEXTS:
         return str(override.input_line)
     if kind_of(override.value()) in (Kind.TRUTH, Kind.WHOLE, Kind.NUMBER):
         return f"{key}='{raw}'"

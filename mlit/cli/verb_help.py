@@ -13,6 +13,8 @@ from mlit.cli.config_folder import group_options, option_file
 from mlit.cli.kinds import walk
 from mlit.cli.registry import Verb
 
+SHORTEST_COLUMN = 14  # of the names of options
+
 
 def verb_help(verb: Verb, composer: Composer, overrides: Sequence[str]) -> str:
     """Return the page: usage, config groups with their options, and every key with its default.
@@ -44,10 +46,12 @@ def _group_lines(folders: Sequence[Path], choices: Mapping[str, str | None]) -> 
     lines = []
     for group in sorted(choices):
         lines.append(f"  {group}=")
-        for option in group_options(folders, group):
+        options = group_options(folders, group)
+        width = max(SHORTEST_COLUMN, *map(len, options))
+        for option in options:
             file = option_file(folders, group, option)
             mark = "*" if option == choices[group] else " "
-            lines.append(f"   {mark} {option:<14} {title(file) if file else ''}")
+            lines.append(f"   {mark} {option:<{width}} {title(file) if file else ''}")
     return lines
 
 

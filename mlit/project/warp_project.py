@@ -1,6 +1,7 @@
 """Reading a project of Warp or WarpTools."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ def load_warp_project(
     exclude: Sequence[str] = (),
     particle_diameter_angstrom: float | None = None,
     coordinate_pixel_size_angstrom: float | None = None,
+    processing: Path | str | None = None,
 ) -> Project:
     """Read and check a whole project without reading the pixels of its images.
 
@@ -43,14 +45,16 @@ def load_warp_project(
         How far outside the volume the centre of a particle may lie; see `check_inside`.
     coordinate_pixel_size_angstrom : float, optional
         Å per unit of `rlnCoordinate*`, where the particle file is wrong about it.
+    processing : Path or str, optional
+        Folder of the tilt-series XML files, where it is not that of the settings: results of an earlier run.
 
     Raises
     ------
     InputError
-        If settings or particle file are at fault, no particle lies in any series, one half set is empty, or
-        no series is left.
+        If settings or particle file are at fault, the processing folder is absent, no particle lies in any
+        series, one half set is empty, or no series is left.
     """
-    project_settings = read_settings(settings)
+    project_settings = _settings(settings, processing)
     names = series_names(project_settings)
     selected = select_series(names, series_glob, exclude)
     xmls, failures = _read_xmls(selected, project_settings)
@@ -80,6 +84,16 @@ def load_warp_project(
         failures=dict(sorted(failures.items())),
         pixel_size_angstrom=project_settings.binned_pixel_size_angstrom,
     )
+
+
+def _settings(path: Path | str, processing: Path | str | None) -> WarpSettings:
+    """Read the settings, with another folder of tilt-series XML files if one is given."""
+    settings = read_settings(path)
+    if processing is None:
+        return settings
+    if not Path(processing).is_dir():
+        raise InputError(f"data.processing={processing}: is not a folder; give that of the tilt-series XML files")
+    return replace(settings, processing_folder=Path(processing))
 
 
 def _read_xmls(names: Sequence[str], settings: WarpSettings) -> tuple[dict[str, TiltSeriesXml], dict[str, str]]:

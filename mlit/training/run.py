@@ -4,6 +4,7 @@ import logging
 import re
 import time
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from mlit.training.data import TiltSeriesDataModule
 from mlit.training.ledger import SeriesLedger
 from mlit.training.module import MapSettings, RefinementModule
 from mlit.training.run_record import claim_output, note_settings
-from mlit.training.schedule import Iteration, Schedule
+from mlit.training.schedule import Iteration, Schedule, never_refined
 from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model
 from mlit.training.starting_maps import starting_mask, starting_references
 
@@ -126,6 +127,7 @@ def load_project(cfg: DictConfig) -> Project:
         tuple(cfg.data.exclude),
         cfg.species.diameter,
         cfg.data.coordinate_pixel_size_angstrom,
+        cfg.data.processing,
     )
     for name, reason in project.failures.items():
         LOG.warning("%s is left out: %s", name, reason)
@@ -205,15 +207,29 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
         cfg.seed,
     )
     start = starting_references(cfg.species.half_maps, maps)
-    iterations = tuple(
-        Iteration(i.resolution_angstrom, tuple(i.blocks), bool(i.get("learn_priors", False)))
-        for i in cfg.schedule.iterations
-    )
+    iterations = make_iterations(cfg, list(dict.fromkeys(name for m in models.values() for name in m.blocks)))
     coarsest = species.diameter_angstrom / SHELLS_AT_LEAST
     schedule = Schedule(iterations, 2 * max(pixel, project.pixel_size_angstrom), coarsest)
     ledger = SeriesLedger(Path(cfg.output) / "checkpoints" / "series")
     solver = hydra.utils.instantiate(cfg.optimizer)
     return RefinementModule(models, contexts, maps, schedule, solver, ledger, start)
+
+
+def make_iterations(cfg: DictConfig, enabled: Sequence[str]) -> tuple[Iteration, ...]:
+    """Read what the iterations do, leave out blocks that are not enabled, and warn of those that are never refined."""
+    given = [
+        Iteration(i.resolution_angstrom, tuple(i.blocks), bool(i.get("learn_priors", False)))
+        for i in cfg.schedule.iterations
+    ]
+    for name in never_refined(given, enabled):
+        LOG.warning(
+            "model.%s is enabled, but no iteration refines it: name %s in schedule.iterations, "
+            "or give model.%s.enabled=false",
+            name,
+            name,
+            name,
+        )
+    return tuple(iteration.limited_to(("poses", *enabled)) for iteration in given)
 
 
 def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -> None:

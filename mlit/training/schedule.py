@@ -1,6 +1,7 @@
 """What each iteration does, and how far into Fourier space it looks."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from mlit.deformation.registry import BLOCKS
 from mlit.errors import InputError
@@ -39,6 +40,16 @@ class Iteration:
                 raise InputError(f"schedule.iterations: there is no block {name!r}; blocks are {', '.join(known)}")
         if self.resolution_angstrom is not None and self.resolution_angstrom <= 0:
             raise InputError(f"schedule.iterations: resolution_angstrom={self.resolution_angstrom} must be above zero")
+
+    def limited_to(self, blocks: Collection[str]) -> "Iteration":
+        """Return the iteration without blocks that are not among these, which the models lack."""
+        return replace(self, blocks=tuple(name for name in self.blocks if name in blocks))
+
+
+def never_refined(iterations: Sequence[Iteration], blocks: Sequence[str]) -> list[str]:
+    """Return those of some blocks that no iteration names; none where there are no iterations at all."""
+    named = {name for iteration in iterations for name in iteration.blocks}
+    return [name for name in blocks if name not in named] if iterations else []
 
 
 @dataclass(frozen=True)

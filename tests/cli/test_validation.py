@@ -33,7 +33,7 @@ def check(*words: str, verb: str = "refine", multirun: bool = False, config_dir:
         ),
         ("schedule.iterations=[3]", r"schedule\.iterations: each entry"),
         ("~seed", r"cannot be removed"),
-        ("experiment=null", r"experiment takes one of smoke"),
+        ("experiment=null", r"experiment takes one of .*smoke"),
         ("~model", r"model takes one of"),
     ],
 )
@@ -57,6 +57,8 @@ def test_unknown_names_are_refused_with_the_nearest(word, message):
         ("model.poses.rotation_prior_deg=wide", r"a number, or several in \[brackets\]"),
         ("model.poses.position_prior_angstrom=[1,2,a]", r"a number, or several in \[brackets\]"),
         ("species.name=[a,b]", "text"),
+        ("data.series=[TS_01,[a]]", r"text, or several in \[brackets\]"),
+        ("data.processing=[a]", "text"),
         ("species.half_maps=a.mrc", r"a list in \[brackets\]"),
     ],
 )
@@ -83,6 +85,9 @@ def test_values_of_the_wrong_kind_are_refused(word, kind):
         "+trainer.precision=64",
         "hydra.verbose=true",
         "data.exclude=[TS_01,TS_02]",
+        "data.series=[TS_01,TS_1*]",
+        "data.processing=earlier/warp_tiltseries",
+        "experiment=empiar_10164_5_motion",
         "species.name=${data.series}",
     ],
 )
@@ -99,6 +104,7 @@ def test_short_form_of_a_grid():
 @pytest.mark.parametrize("name", ["2024", "1_000", "1e3", "true"])
 def test_text_that_looks_like_a_number_stays_text(name):
     assert check(f"species.name={name}")[-1] == f"species.name='{name}'"
+    assert check(f"data.series={name}")[-1] == f"data.series='{name}'"
 
 
 def test_all_missing_values_are_named_at_once():

@@ -105,6 +105,21 @@ def test_selection_that_fits_nothing(tiny, glob, exclude, message):
         load(tiny, glob, exclude)
 
 
+def test_results_of_a_run_stand_in_for_the_xml_files_of_the_project(tiny, tmp_path):
+    results = tmp_path / "run" / "warp_tiltseries"
+    for name in ("A", "B"):
+        xml = TiltSeriesXml.read(tiny.xml(name)).with_lists({"AxisAngle": [80.0, 81.0, 82.0, 83.0]})
+        xml.write(results / f"{name}.xml")
+    project = load(tiny, processing=results)
+    assert [series.name for series in project.series] == ["A", "B"]
+    for series in project.series:
+        assert series.geometry.axis_angle_rad.rad2deg().tolist() == pytest.approx([80, 81, 82, 83])
+        assert all(path.is_file() for path in series.image_paths)
+    assert list(project.failures) == ["C"], "a run that left a series out has no results of it"
+    with pytest.raises(InputError, match=r"data\.processing=none: is not a folder"):
+        load(tiny, processing="none")
+
+
 # ---- faults of the whole project
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from mlit.errors import InputError
-from mlit.training.schedule import Iteration, Schedule
+from mlit.training.schedule import Iteration, Schedule, never_refined
 
 POSES = ("poses",)
 
@@ -63,3 +63,14 @@ def test_an_iteration_repeats_the_one_before_where_blocks_and_resolution_are_the
 def test_where_nothing_can_be_fitted_nothing_is_repeated():
     later = Iteration(None, ("poses",))
     assert not Schedule((later, later), 4.0, coarsest_angstrom=30.0).repeats(2, 30.0, 31.0)
+
+
+def test_iterations_differ_only_by_what_the_models_have():
+    iteration = Iteration(8.0, ("poses", "image_warp", "magnification"), True)
+    assert iteration.limited_to(("poses", "image_warp", "defocus")) == Iteration(8.0, ("poses", "image_warp"), True)
+
+
+def test_blocks_that_no_iteration_names_are_found():
+    iterations = (Iteration(None, ("poses", "image_warp")), Iteration(None, ("poses", "defocus")))
+    assert never_refined(iterations, ["image_warp", "volume_warp", "defocus"]) == ["volume_warp"]
+    assert never_refined((), ["volume_warp"]) == [], "who reconstructs only wants no fits"
