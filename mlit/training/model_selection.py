@@ -3,15 +3,15 @@
 import copy
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mlit.deformation.series_model import SeriesModel
+from mlit.errors import InputError
 
 LOG = logging.getLogger("mlit")
 SURE = 2.0  # standard errors that something more must gain
@@ -56,6 +56,24 @@ def candidates_from(entries: Sequence[Options]) -> list[Candidate]:
     return [Candidate(block, dict(change)) for entry in entries for block, change in entry.items()]
 
 
+def check_candidates(candidates: Sequence[Candidate], options: Options) -> None:
+    """Raise for a candidate that changes nothing that there is.
+
+    Raises
+    ------
+    InputError
+        Naming the key.
+    """
+    for candidate in candidates:
+        known = options.get(candidate.block)
+        if known is None or candidate.block == "poses":
+            blocks = ", ".join(name for name in options if name != "poses")
+            raise InputError(f"model.candidates: there is no block {candidate.block!r}; blocks are {blocks}")
+        for key in candidate.change:
+            if key not in known:
+                raise InputError(f"model.candidates: {candidate.block} has no {key!r}; it has {', '.join(known)}")
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Gain of held-out log-likelihood over the present model, summed over images.
@@ -77,17 +95,6 @@ class Evidence:
     def __add__(self, other: "Evidence") -> "Evidence":
         return Evidence(self.gain + other.gain, self.variance + other.variance, self.images + other.images)
 
-    @classmethod
-    def of(
-        cls,
-        candidate: Float[Tensor, "particle tilt"],
-        present: Float[Tensor, "particle tilt"],
-        seen: Bool[Tensor, "particle tilt"],
-    ) -> "Evidence":
-        """Compare the held-out log-likelihoods of images that both models have seen."""
-        gains = (candidate - present)[seen]
-        return cls(float(gains.sum()), float(gains.square().sum()), len(gains))
-
     @property
     def error(self) -> float:
         """Standard error of the gain."""
@@ -96,6 +103,27 @@ class Evidence:
     def is_sure(self) -> bool:
         """Whether the gain is beyond chance."""
         return self.gain > SURE * self.error and self.images > 0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out log-likelihood of the images of a series under one model.
+
+    Attributes
+    ----------
+    log_likelihood
+        Of every image.
+    seen
+        Images that took part.
+    """
+
+    log_likelihood: Float[Tensor, "particle tilt"]
+    seen: Bool[Tensor, "particle tilt"]
+
+    def against(self, other: "HeldOut") -> Evidence:
+        """Gain of another model on the images that took part in both fits."""
+        gains = (other.log_likelihood - self.log_likelihood)[self.seen & other.seen]
+        return Evidence(float(gains.sum()), float(gains.square().sum()), len(gains))
 
 
 def decide(evidence: Mapping[str, Evidence], candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -133,11 +161,19 @@ class ModelSelection:
         Models to compare with it.
     build
         Makes the model of a series, by its name, from arguments.
+    epoch
+        When they are compared.
     """
 
     options: Options
     candidates: tuple[Candidate, ...]
     build: Callable[[str, Options], SeriesModel]
+    epoch: int
+
+    def sum(self, evidence: Iterable[Mapping[str, Evidence]]) -> dict[str, Evidence]:
+        """Evidence of all series together, for each candidate."""
+        series = list(evidence)
+        return {c.label: sum((e.get(c.label, Evidence()) for e in series), Evidence()) for c in self.candidates}
 
     def model(self, name: str, changes: Sequence[Candidate], present: SeriesModel) -> SeriesModel:
         """Make the model of a series with some changes, starting from where the present one is."""

@@ -1,9 +1,8 @@
 """The refinement as a LightningModule."""
 
 import logging
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import lightning
@@ -18,7 +17,6 @@ from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import resample_map
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.defocus_search import DefocusSearch
-from mlit.likelihood.deviation import NONE, Deviation
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.common_frame import common_frame
 from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps, reference_table
@@ -26,12 +24,13 @@ from mlit.maps.rigid_motion import move_map
 from mlit.optim.solvers import Solver
 from mlit.training.data import SeriesBatch
 from mlit.training.ledger import SeriesLedger
+from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection, decide, log_decision
 from mlit.training.reference_scale import scale_to_images
 from mlit.training.schedule import Schedule
-from mlit.training.series_step import SeriesContext, add_to_maps, fit, relative_amplitude
+from mlit.training.series_status import SeriesStatus
+from mlit.training.series_step import Fit, SeriesContext, add_to_maps, fit, relative_amplitude
 
 LOG = logging.getLogger("mlit")
-LEFT_OUT = "left out"
 SETTLED = 0.7  # of the expected error: the next change would hardly add to it
 
 
@@ -64,55 +63,6 @@ class MapSettings:
     operators: Tensor
     mask: Tensor | None = None
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class SeriesStatus:
-    """How the last fit of a series went.
-
-    ``status`` starts with converged, improved, unchanged, rejected (the parameters are those before the fit) or
-    left out (its images cannot be used).
-
-    Attributes
-    ----------
-    passes
-        Passes over the images.
-    log_posterior_start, log_posterior_end
-        Objective before and after.
-    held_out_log_likelihood
-        Sum over all images of what each would have had, if it had been kept out of the fit; against no signal at all.
-    images
-        Images that took part.
-    resolution_angstrom
-        Finest detail that took part.
-    change
-        How far the particles moved in the images.
-    change_in_errors
-        How far the optics moved, in standard errors.
-    expected_error
-        How far they are still off, by the curvature of the objective.
-    """
-
-    status: str
-    passes: int = 0
-    log_posterior_start: float = float("nan")
-    log_posterior_end: float = float("nan")
-    held_out_log_likelihood: float = float("nan")
-    images: int = 0
-    resolution_angstrom: float = float("nan")
-    change: Deviation = NONE
-    change_in_errors: float = float("nan")
-    expected_error: Deviation = NONE
-
-    def as_mapping(self) -> dict[str, Any]:
-        """Plain values, for files."""
-        return asdict(self)
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> "SeriesStatus":
-        """Undo :meth:`as_mapping`."""
-        deviations = {name: Deviation(**values[name]) for name in ("change", "expected_error")}
-        return cls(**{**values, **deviations})
 
 
 @dataclass(frozen=True)
@@ -155,6 +105,8 @@ class RefinementModule(lightning.LightningModule):
         Record of the series done in the epoch under way.
     start
         References to start from; None makes them from the starting poses.
+    selection
+        Models to compare with the present one in an early iteration; None compares none.
     """
 
     def __init__(
@@ -166,6 +118,7 @@ class RefinementModule(lightning.LightningModule):
         solver: Solver,
         ledger: SeriesLedger,
         start: References | None = None,
+        selection: ModelSelection | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -177,6 +130,9 @@ class RefinementModule(lightning.LightningModule):
         self.statuses = {name: SeriesStatus("not fitted") for name in self.names}
         self.errors: dict[str, dict[str, Tensor]] = {name: {} for name in self.names}
         self.searches: dict[str, DefocusSearch] = {}
+        self.selection = selection
+        self.evidence: dict[str, dict[str, Evidence]] = {}
+        self.chosen: list[Candidate] = []
         self.references = start
         self.halves: HalfMaps | None = None
         self.settled = False
@@ -224,42 +180,10 @@ class RefinementModule(lightning.LightningModule):
         add_to_maps(self._sums, model, batch.images, context, amplitude, length)
 
     def _leave_out(self, batch: SeriesBatch) -> None:
-        status = SeriesStatus(f"{LEFT_OUT}: {batch.failure}")
+        status = SeriesStatus.left_out(batch.failure or "")
         if self.statuses[batch.name] != status:
             LOG.warning("%s is %s", batch.name, status.status)
         self.statuses[batch.name] = status
-
-    def left_out(self) -> dict[str, str]:
-        """Series that the last epoch could not use, with the reason."""
-        start = f"{LEFT_OUT}: "
-        return {
-            name: status.status.removeprefix(start)
-            for name, status in self.statuses.items()
-            if status.status.startswith(start)
-        }
-
-    def expected_error(self) -> dict[str, float] | None:
-        """Return the error expected of all series, root mean square over images; None where none was fitted."""
-        fitted = [status for status in self.statuses.values() if status.images]
-        if not fitted:
-            return None
-        total = sum(status.images for status in fitted)
-        return {
-            name: math.sqrt(sum(s.images * getattr(s.expected_error, name) ** 2 for s in fitted) / total)
-            for name in ("position_angstrom", "rotation_deg", "defocus_nm")
-        }
-
-    def last_fit_resolution_angstrom(self) -> float | None:
-        """Return how far the last fits looked; None where no series was fitted."""
-        fitted = [status.resolution_angstrom for status in self.statuses.values() if status.images]
-        return fitted[0] if fitted else None
-
-    def held_out_log_likelihood(self) -> float | None:
-        """Held-out log-likelihood of an image in the mean; None where no series was fitted."""
-        fitted = [status for status in self.statuses.values() if status.images]
-        if not fitted:
-            return None
-        return sum(s.held_out_log_likelihood for s in fitted) / sum(s.images for s in fitted)
 
     def _fit_or_recall(self, name: str, images: TiltImages) -> None:
         known = self.ledger.find(name, self.current_epoch)
@@ -269,8 +193,13 @@ class RefinementModule(lightning.LightningModule):
             self.statuses[name] = SeriesStatus.from_mapping(known["status"])
             self.errors[name] = known["errors"]
             self._note_search(name, known["search"] and DefocusSearch(**known["search"]))
+            self.evidence[name] = {label: Evidence(*values) for label, values in known["evidence"].items()}
             return
-        self.statuses[name] = status = self._fit(name, images)
+        rivals = self._rivals(name)
+        self.statuses[name], held_out = self._fit(name, images)
+        if rivals and held_out is not None:
+            self.evidence[name] = self._compare(name, images, held_out, rivals)
+        status = self.statuses[name]
         if status.status.startswith("rejected"):
             LOG.warning("%s keeps the parameters it had, its fit is %s", name, status.status)
         state = {
@@ -279,26 +208,42 @@ class RefinementModule(lightning.LightningModule):
             "status": self.statuses[name].as_mapping(),
             "errors": self.errors[name],
             "search": vars(self.searches[name]) if name in self.searches else None,
+            "evidence": {label: astuple(found) for label, found in self.evidence.get(name, {}).items()},
         }
         self.ledger.record(name, self.current_epoch, state)
 
-    def _fit(self, name: str, images: TiltImages) -> SeriesStatus:
+    def _fit(self, name: str, images: TiltImages) -> tuple[SeriesStatus, HeldOut | None]:
         """Fit one series; whatever goes wrong becomes its status, and its parameters stay as they were."""
         model, resolution = self.model(name), self.fit_resolution_angstrom
         assert resolution is not None
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        result = self._try(model, name, images)
+        if isinstance(result, str) or result.posterior is None:
+            model.load_state_dict(before)
+            reason = result if isinstance(result, str) else "objective is not finite"
+            passes = 0 if isinstance(result, str) else result.outcome.passes
+            return SeriesStatus(f"rejected: {reason}", passes, resolution_angstrom=resolution), None
+        self._note_search(name, result.search)
+        self.amplitudes[name] = result.amplitude
+        self.errors[name] |= {"poses": result.posterior.poses} | {
+            block.name: part for block, part in model.split(result.posterior.hyper_error)
+        }
+        return SeriesStatus.of(result, resolution), HeldOut(result.posterior.held_out, result.seen)
+
+    def _try(self, model: SeriesModel, name: str, images: TiltImages) -> Fit | str:
+        """Fit a model of a series as this iteration asks for, or say in one line why that is impossible."""
         assert self._table is not None
+        assert self.fit_resolution_angstrom is not None
         iteration = self.schedule.iterations[self.current_epoch - 1]
         model.activate(iteration.blocks)
-        before = {key: value.clone() for key, value in model.state_dict().items()}
-        tight = self.maps.references.tight_angstrom
         try:
-            result = fit(
+            return fit(
                 model,
                 images,
                 self.contexts[name],
                 self._table,
-                tight,
-                resolution,
+                self.maps.references.tight_angstrom,
+                self.fit_resolution_angstrom,
                 self.solver,
                 iteration.learn_priors,
                 self.current_epoch == self.schedule.first_to_refine(Defocus.name),
@@ -306,29 +251,40 @@ class RefinementModule(lightning.LightningModule):
         except (RuntimeError, MemoryError) as error:
             if not _is_expected(error):
                 raise
-            model.load_state_dict(before)
-            return SeriesStatus(f"rejected: {error}".splitlines()[0], resolution_angstrom=resolution)
-        outcome, posterior = result.outcome, result.posterior
-        if posterior is None:
-            model.load_state_dict(before)
-            return SeriesStatus("rejected: objective is not finite", outcome.passes, resolution_angstrom=resolution)
-        self._note_search(name, result.search)
-        self.amplitudes[name] = result.amplitude
-        self.errors[name] |= {"poses": posterior.poses} | {
-            block.name: part for block, part in model.split(posterior.hyper_error)
-        }
-        return SeriesStatus(
-            outcome.status,
-            outcome.passes,
-            outcome.start,
-            outcome.end,
-            float(posterior.held_out.sum()),
-            int(result.seen.sum()),
-            resolution,
-            result.change,
-            result.change_in_errors,
-            Deviation.expected(posterior.local, result.seen),
-        )
+            return str(error).splitlines()[0]
+
+    def _rivals(self, name: str) -> dict[str, SeriesModel]:
+        """Models to compare in this iteration, where the present one is before its fit."""
+        if self.selection is None or self.selection.epoch != self.current_epoch:
+            return {}
+        present = self.model(name)
+        return {c.label: self.selection.model(name, [c], present) for c in self.selection.candidates}
+
+    def _compare(
+        self, name: str, images: TiltImages, present: HeldOut, rivals: Mapping[str, SeriesModel]
+    ) -> dict[str, Evidence]:
+        """Fit other models of a series and see whether they predict held-out images better."""
+        found = {}
+        for label, model in rivals.items():
+            result = self._try(model, name, images)
+            if not isinstance(result, str) and result.posterior is not None:
+                found[label] = present.against(HeldOut(result.posterior.held_out, result.seen))
+        return found
+
+    def _take_better_model(self) -> None:
+        """Replace the models of all series where another one has predicted held-out images better."""
+        if self.selection is None or self.selection.epoch != self.current_epoch:
+            return
+        total = self.selection.sum(self.evidence.values())
+        self.chosen = decide(total, self.selection.candidates)
+        log_decision(total, self.chosen)
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        assert self.selection is not None
+        if self.chosen:
+            models = [self.selection.model(name, self.chosen, self.model(name)) for name in self.names]
+            self.series = nn.ModuleList(models)
 
     def _note_search(self, name: str, search: DefocusSearch | None) -> None:
         """Keep what a search of this epoch has found, or that there was none."""
@@ -350,6 +306,7 @@ class RefinementModule(lightning.LightningModule):
         settings, maps = self.maps.references, self.maps
         mask = None if maps.mask is None else resample_map(maps.mask.to(self.device), self._sums.size).clamp(0, 1)
         self.halves = half_maps(self._sums, maps.operators, settings, mask, max(expected, 15.0), maps.seed)
+        self._take_better_model()
         complete = self._sums.resolution_angstrom <= self.schedule.nyquist_angstrom
         self.settled = self.settled or self._is_settled()
         if self.settled and complete:
@@ -367,6 +324,8 @@ class RefinementModule(lightning.LightningModule):
         """Whether the next iteration would repeat this one, which moved nothing by more than errors that remain."""
         assert self.halves is not None
         resolution, limit = self.fit_resolution_angstrom, self.halves.significant_resolution_angstrom
+        if self.selection is not None and self.current_epoch <= self.selection.epoch:
+            return False
         if resolution is None or not self.schedule.repeats(self.current_epoch + 1, resolution, limit):
             return False
         fitted = [status for status in self.statuses.values() if status.passes]
@@ -408,6 +367,7 @@ class RefinementModule(lightning.LightningModule):
         checkpoint["amplitudes"] = self.amplitudes
         checkpoint["errors"] = self.errors
         checkpoint["settled"] = self.settled
+        checkpoint["chosen"] = [(candidate.block, dict(candidate.change)) for candidate in self.chosen]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again."""
@@ -415,6 +375,9 @@ class RefinementModule(lightning.LightningModule):
         self.amplitudes = dict(checkpoint["amplitudes"])
         self.errors = dict(checkpoint["errors"])
         self.settled = checkpoint["settled"]
+        self.chosen = [Candidate(*values) for values in checkpoint["chosen"]]
+        if self.chosen:
+            self._rebuild()
 
 
 def _is_expected(error: Exception) -> bool:

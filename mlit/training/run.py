@@ -14,6 +14,7 @@ import lightning
 from omegaconf import DictConfig, OmegaConf
 from scipy.spatial import KDTree
 
+from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
 from mlit.geometry.symmetry import point_group
 from mlit.io.particles import write_particles
@@ -33,10 +34,12 @@ from mlit.project.results import (
 from mlit.project.warp_project import load_warp_project
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.ledger import SeriesLedger
+from mlit.training.model_selection import ModelSelection, Options, candidates_from, check_candidates
 from mlit.training.module import MapSettings, RefinementModule
 from mlit.training.run_record import claim_output, note_settings
 from mlit.training.schedule import Iteration, Schedule, never_refined
 from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model
+from mlit.training.series_status import summary_of_fits
 from mlit.training.starting_maps import starting_mask, starting_references
 
 LOG = logging.getLogger("mlit")
@@ -192,8 +195,15 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
         )
     group, folds = assign_groups(project, cfg.seed)
     options: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    candidates, compared_in = candidates_from(options.pop("candidates")), options.pop("compared_in_iteration")
     check_model_options(options)
-    models = {s.name: make_model(s, project.particles, options) for s in project.series}
+    check_candidates(candidates, options)
+    by_name = {s.name: s for s in project.series}
+
+    def build(name: str, options: Options) -> SeriesModel:
+        return make_model(by_name[name], project.particles, options)
+
+    models = {name: build(name, options) for name in by_name}
     contexts = {s.name: make_context(s, project.particles, group, species) for s in project.series}
     box = even_fast_size(BOX_OVER_DIAMETER * species.diameter_angstrom / pixel)
     settings = ReferenceSettings(species.diameter_angstrom, **cfg.references, **cfg.denoiser)
@@ -207,12 +217,15 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
         cfg.seed,
     )
     start = starting_references(cfg.species.half_maps, maps)
-    iterations = make_iterations(cfg, list(dict.fromkeys(name for m in models.values() for name in m.blocks)))
+    enabled = dict.fromkeys(name for m in models.values() for name in m.blocks)
+    iterations = make_iterations(cfg, [*enabled, *(c.block for c in candidates if c.block not in enabled)])
     coarsest = species.diameter_angstrom / SHELLS_AT_LEAST
     schedule = Schedule(iterations, 2 * max(pixel, project.pixel_size_angstrom), coarsest)
     ledger = SeriesLedger(Path(cfg.output) / "checkpoints" / "series")
     solver = hydra.utils.instantiate(cfg.optimizer)
-    return RefinementModule(models, contexts, maps, schedule, solver, ledger, start)
+    compared_in = min(compared_in, len(iterations) - 1)
+    selection = ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None
+    return RefinementModule(models, contexts, maps, schedule, solver, ledger, start, selection)
 
 
 def make_iterations(cfg: DictConfig, enabled: Sequence[str]) -> tuple[Iteration, ...]:
@@ -254,7 +267,7 @@ def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -
 def write_results(output: Path, project: Project, module: RefinementModule, cfg: DictConfig, seconds: float) -> None:
     """Write metadata, poses, maps and the summary."""
     assert module.halves is not None
-    left_out = module.left_out()
+    left_out = {name: s.reason_left_out for name, s in module.statuses.items() if s.reason_left_out is not None}
     used = [series for series in project.series if series.name not in left_out]
     models = {series.name: module.model(series.name) for series in used}
     for series in used:
@@ -278,9 +291,8 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
             "wall_seconds": seconds,
             "series": len(used),
             "particles": sum(len(series.particle_index) for series in used),
-            "expected_error": module.expected_error(),
-            "held_out_log_likelihood": module.held_out_log_likelihood(),
-            "fit_resolution_angstrom": module.last_fit_resolution_angstrom(),
+            **summary_of_fits(module.statuses.values()),
+            "chosen": [candidate.label for candidate in module.chosen],
             "left_out": dict(project.failures) | left_out,
             "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
             "input_sha256": {str(path): content_hash(Path(path)) for path in (cfg.data.settings, cfg.data.particles)},

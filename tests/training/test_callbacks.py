@@ -9,7 +9,7 @@ import torch
 from mlit.maps.fsc import FscCurves
 from mlit.training.callbacks import EpochCheckpoint, EpochReport, ProgressLog
 from mlit.training.data import SeriesBatch
-from mlit.training.module import SeriesStatus
+from mlit.training.series_status import SeriesStatus
 from mlit.training.run import make_module
 
 

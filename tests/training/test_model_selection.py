@@ -1,9 +1,12 @@
 """What decides between models, and models that start from others."""
 
+import re
+
 import pytest
 import torch
 
-from mlit.training.model_selection import Candidate, Evidence, candidates_from, decide
+from mlit.errors import InputError
+from mlit.training.model_selection import Candidate, Evidence, HeldOut, candidates_from, check_candidates, decide
 
 OPTIONS = {"image_warp": {"enabled": True, "grid": [4, 4]}, "defocus": {"enabled": True, "prior_um": 0.06}}
 COARSE, FINE = Candidate("image_warp", {"grid": [2, 2]}), Candidate("image_warp", {"grid": [6, 6]})
@@ -55,14 +58,28 @@ def test_evidence_compares_images_in_pairs():
     present = 100 * torch.randn(50, 20, generator=generator)
     gains = 0.3 + torch.randn(50, 20, generator=generator)
     seen = torch.rand(50, 20, generator=generator) < 0.8
-    found = Evidence.of(present + gains, present, seen)
-    assert found.images == int(seen.sum())
+    everywhere = torch.ones_like(seen)
+    found = HeldOut(present, seen).against(HeldOut(present + gains, everywhere))
+    assert found.images == int(seen.sum()), "only images that both have seen"
     assert found.gain == pytest.approx(float(gains[seen].sum()), rel=1e-3)
     assert found.is_sure(), "though single likelihoods scatter far more"
-    assert not Evidence.of(present + gains - 0.3, present, seen).is_sure()
+    assert not HeldOut(present, seen).against(HeldOut(present + gains - 0.3, seen)).is_sure()
 
 
 def test_series_add_up():
     total = sum([sure(5.0), sure(7.0)], Evidence())
     assert (total.gain, total.images) == (12.0, 200)
     assert total.variance == pytest.approx(1.0 + 1.4**2)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        (Candidate("image_wrap", {"grid": [2, 2]}), "no block 'image_wrap'; blocks are image_warp, defocus"),
+        (Candidate("poses", {"temporal_samples": 2}), "no block 'poses'"),
+        (Candidate("defocus", {"prior": 1}), "defocus has no 'prior'; it has enabled, prior_um"),
+    ],
+)
+def test_candidates_that_change_nothing_are_refused(candidate, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        check_candidates([COARSE, candidate], OPTIONS | {"poses": {"temporal_samples": 1}})

@@ -12,6 +12,7 @@ import torch
 from mlit.errors import InputError
 from mlit.optim.levenberg_marquardt import Outcome
 from mlit.optim.solvers import GaussNewton
+from mlit.training import module as module_of_runs
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.run import fit, make_module
 
@@ -91,7 +92,7 @@ def test_rejected_fit_gives_the_parameters_back(uneven, config, caplog, how, rea
     assert not raw(module, bad).any()
     assert module.statuses[good].status == "improved"
     assert raw(module, good).abs().max() > 0.05
-    assert module.left_out() == {}
+    assert all(status.reason_left_out is None for status in module.statuses.values())
     assert f"{bad} keeps the parameters it had" in caplog.text
 
 
@@ -110,8 +111,9 @@ def test_series_without_images_is_left_out_and_named_once(small, config, caplog)
     bad, good = (series.name for series in small.series)
     with caplog.at_level(logging.WARNING, logger="mlit"):
         module = run(small, config(), data=faulty(small, [bad]))
-    assert list(module.left_out()) == [bad]
-    assert "gone.mrc" in module.left_out()[bad]
+    reasons = {name: status.reason_left_out for name, status in module.statuses.items()}
+    assert [name for name, reason in reasons.items() if reason] == [bad]
+    assert "gone.mrc" in reasons[bad]
     assert module.statuses[good].status == "improved"
     assert caplog.text.count("is left out") == 1
     assert module.halves is not None
@@ -166,3 +168,44 @@ def test_run_goes_on_from_checkpoint_and_ledger(small, config):
         assert torch.equal(raw(again, name), raw(first, name))
         assert again.statuses[name] == first.statuses[name]
     assert torch.equal(again.halves.first, first.halves.first)
+
+
+TWICE = (
+    "schedule.iterations=[{resolution_angstrom: 30, blocks: [poses, image_warp, stage_angles]}, "
+    "{resolution_angstrom: 25, blocks: [poses, image_warp, stage_angles]}]"
+)
+CANDIDATES = "model.candidates=[{image_warp: {grid: [3, 2]}}, {stage_angles: {enabled: false}}]"
+
+
+def test_other_models_are_compared_and_the_better_one_is_taken(small, config, monkeypatch):
+    """Whatever the evidence says: here it is made to say that the finer warp is better."""
+    fine = "image_warp.grid=[3, 2]"
+    monkeypatch.setattr(module_of_runs, "decide", lambda total, candidates: [c for c in candidates if c.label == fine])
+    module = run(small, config(TWICE, CANDIDATES, "model.compared_in_iteration=1"))
+    for name in module.names:
+        found = module.evidence[name]
+        assert set(found) == {fine, "stage_angles.enabled=False"}
+        assert all(evidence.images > 0 and evidence.error > 0 for evidence in found.values())
+        assert module.model(name).blocks["image_warp"].shape[1:3] == (2, 3)
+        assert module.statuses[name].status in ("improved", "converged")
+    assert [candidate.label for candidate in module.chosen] == [fine]
+
+
+def test_a_resumed_run_has_the_chosen_model(small, config, monkeypatch):
+    without = "stage_angles.enabled=False"
+    monkeypatch.setattr(
+        module_of_runs, "decide", lambda total, candidates: [c for c in candidates if c.label == without]
+    )
+    words = (TWICE, CANDIDATES, "model.compared_in_iteration=1")
+    first = run(small, config(*words))
+    again = run(small, config(*words))  # from the checkpoint after the comparison
+    for module in (first, again):
+        assert all("stage_angles" not in module.model(name).blocks for name in module.names)
+    name = first.names[0]
+    torch.testing.assert_close(raw(again, name), raw(first, name))
+
+
+def test_no_candidates_no_comparison(small, config):
+    module = run(small, config(TWICE))
+    assert module.selection is None
+    assert module.chosen == []
