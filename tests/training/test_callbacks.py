@@ -9,8 +9,8 @@ import torch
 from mlit.maps.fsc import FscCurves
 from mlit.training.callbacks import EpochCheckpoint, EpochReport, ProgressLog
 from mlit.training.data import SeriesBatch
-from mlit.training.series_status import SeriesStatus
 from mlit.training.run import make_module
+from mlit.training.series_status import SeriesStatus
 
 
 class Trainer(lightning.Trainer):
