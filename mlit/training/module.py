@@ -1,7 +1,7 @@
 """The refinement as a LightningModule."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -230,12 +230,15 @@ class RefinementModule(lightning.LightningModule):
         }
         return SeriesStatus.of(result, resolution), HeldOut(result.posterior.held_out, result.seen)
 
-    def _try(self, model: SeriesModel, name: str, images: TiltImages) -> Fit | str:
-        """Fit a model of a series as this iteration asks for, or say in one line why that is impossible."""
+    def _try(self, model: SeriesModel, name: str, images: TiltImages, more: tuple[str, ...] = ()) -> Fit | str:
+        """Fit a model of a series as this iteration asks for, or say in one line why that is impossible.
+
+        ``more`` names blocks to refine besides.
+        """
         assert self._table is not None
         assert self.fit_resolution_angstrom is not None
         iteration = self.schedule.iterations[self.current_epoch - 1]
-        model.activate(iteration.blocks)
+        model.activate([*iteration.blocks, *more])
         try:
             return fit(
                 model,
@@ -253,22 +256,22 @@ class RefinementModule(lightning.LightningModule):
                 raise
             return str(error).splitlines()[0]
 
-    def _rivals(self, name: str) -> dict[str, SeriesModel]:
+    def _rivals(self, name: str) -> list[tuple[Candidate, SeriesModel]]:
         """Models to compare in this iteration, where the present one is before its fit."""
         if self.selection is None or self.selection.epoch != self.current_epoch:
-            return {}
+            return []
         present = self.model(name)
-        return {c.label: self.selection.model(name, [c], present) for c in self.selection.candidates}
+        return [(c, self.selection.model(name, [c], present)) for c in self.selection.candidates]
 
     def _compare(
-        self, name: str, images: TiltImages, present: HeldOut, rivals: Mapping[str, SeriesModel]
+        self, name: str, images: TiltImages, present: HeldOut, rivals: Sequence[tuple[Candidate, SeriesModel]]
     ) -> dict[str, Evidence]:
         """Fit other models of a series and see whether they predict held-out images better."""
         found = {}
-        for label, model in rivals.items():
-            result = self._try(model, name, images)
+        for candidate, model in rivals:
+            result = self._try(model, name, images, (candidate.block,))
             if not isinstance(result, str) and result.posterior is not None:
-                found[label] = present.against(HeldOut(result.posterior.held_out, result.seen))
+                found[candidate.label] = present.against(HeldOut(result.posterior.held_out, result.seen))
         return found
 
     def _take_better_model(self) -> None:
