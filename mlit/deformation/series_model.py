@@ -152,10 +152,11 @@ class SeriesModel(nn.Module):
             tangent = torch.func.jvp(flat, (poses, hyper), (pose_seed, hyper_seed))[1]
             return local_tangent(view, View(*tangent))[..., watched]
 
-        pose_seeds = torch.eye(poses.shape[1], dtype=poses.dtype)[:, None, :].expand(-1, len(poses), -1)
-        by_pose = torch.vmap(sweep, in_dims=(0, None), chunk_size=chunk)(pose_seeds, torch.zeros_like(hyper))
-        if not self.poses.raw.requires_grad:
-            by_pose = torch.zeros_like(by_pose)
+        if self.poses.raw.requires_grad:
+            pose_seeds = torch.eye(poses.shape[1], dtype=poses.dtype)[:, None, :].expand(-1, len(poses), -1)
+            by_pose = torch.vmap(sweep, in_dims=(0, None), chunk_size=chunk)(pose_seeds, torch.zeros_like(hyper))
+        else:
+            by_pose = poses.new_zeros(poses.shape[1], *view.defocus_um.shape, len(watched))
         if len(seeds):
             by_hyper = torch.vmap(sweep, in_dims=(None, 0), chunk_size=chunk)(torch.zeros_like(poses), seeds)
         else:
