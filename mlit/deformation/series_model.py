@@ -124,9 +124,9 @@ class SeriesModel(nn.Module):
         """Return the views of all particles for the present parameters."""
         return self.view_at(self.poses.raw, self.hyper)
 
-    def penalty(self) -> Float[Tensor, ""]:
-        """Negative log-prior of the present parameters, up to a constant."""
-        total = self.poses.raw.square().sum() / 2
+    def penalty(self, weight: Float[Tensor, " particle"]) -> Float[Tensor, ""]:
+        """Negative log-prior of the present parameters, up to a constant; poses times the weight of the particle."""
+        total = weight @ self.poses.raw.square().sum(1) / 2
         for block in self.block_list:
             total = total + block.prior.penalty(block.raw)
         return total

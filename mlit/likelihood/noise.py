@@ -13,7 +13,10 @@ PATCH_PIXELS_PER_CHUNK = 1 << 21  # of patches transformed at once
 
 
 def noise_power(
-    images: Float[Tensor, "tilt y x"], xy_pixels: Float[Tensor, "particle tilt 2"], box: int
+    images: Float[Tensor, "tilt y x"],
+    xy_pixels: Float[Tensor, "particle tilt 2"],
+    box: int,
+    lit: Bool[Tensor, "particle tilt"] | None = None,
 ) -> Float[Tensor, "tilt bin"]:
     """Radial power spectrum of each tilt, averaged over boxes centred on the particles.
 
@@ -28,6 +31,8 @@ def noise_power(
         Particle positions; boxes that leave the image are moved back inside.
     box
         Side of the boxes in pixels.
+    lit
+        Particles to measure around; all where it is None, and in tilts that have none.
 
     Returns
     -------
@@ -43,7 +48,10 @@ def noise_power(
 
     def spectrum(tilt: int) -> Tensor:
         upper = xy_pixels.new_tensor([width, height]) - box // 2
-        centre = xy_pixels[:, tilt].clamp(min=box // 2).minimum(upper).round().long()
+        used = xy_pixels[:, tilt]
+        if lit is not None and lit[:, tilt].any():
+            used = used[lit[:, tilt]]
+        centre = used.clamp(min=box // 2).minimum(upper).round().long()
         power = window.new_zeros(box, box // 2 + 1)
         for part in centre.split(max(1, PATCH_PIXELS_PER_CHUNK // box**2)):
             patches = cut_patches(images[tilt], part, box)

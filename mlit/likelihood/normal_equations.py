@@ -242,13 +242,17 @@ def _scattered(
     return matrix, gradient
 
 
-def with_prior(system: SeriesSystem, model: SeriesModel) -> SeriesSystem:
-    """Add the priors of all active parameters; poses that are held are fixed by theirs alone."""
+def with_prior(system: SeriesSystem, model: SeriesModel, weight: Float[Tensor, " particle"]) -> SeriesSystem:
+    """Add the priors of all active parameters, those of the poses times the weight of the particle.
+
+    Poses that are held are fixed by their priors alone.
+    """
     arrow, layout = system.arrow, system.layout
     item, shared = arrow.item.clone(), arrow.shared.clone()
     first = system.poses[0] * system.poses[1]
     own = shared[:first, :first] if system.tilts_first else item
-    own.diagonal(dim1=-2, dim2=-1).add_(1.0)
+    stiffness = weight.to(item)[:, None].expand(system.poses)
+    own.diagonal(dim1=-2, dim2=-1).add_(stiffness.flatten() if system.tilts_first else stiffness)
     tilt, place = layout.places()
     hyper_pull, offset = torch.zeros_like(model.hyper.detach()), 0
     for block, raw in model.split(model.hyper.detach()):
@@ -262,7 +266,7 @@ def with_prior(system: SeriesSystem, model: SeriesModel) -> SeriesSystem:
         else:
             where = tilt[groups][:, :, None], place[groups][:, :, None], place[groups][:, None]
             item.index_put_(where, precision, accumulate=True)
-    pose_pull = model.poses.raw.detach() if model.poses.raw.requires_grad else torch.zeros_like(model.poses.raw)
+    pose_pull = stiffness * model.poses.raw.detach() if model.poses.raw.requires_grad else torch.zeros_like(stiffness)
     if system.tilts_first:
         pulls = hyper_pull[layout.local], torch.cat([pose_pull.flatten(), hyper_pull[layout.rest]])
     else:

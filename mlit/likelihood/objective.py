@@ -13,7 +13,7 @@ from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.amplitude import AMPLITUDE_WIDTH, fitted_amplitude
 from mlit.likelihood.normal_equations import SeriesSystem, assemble, with_prior
 from mlit.likelihood.particle_images import ParticleImages
-from mlit.likelihood.posterior import held_out_log_likelihood, local_covariance
+from mlit.likelihood.posterior import held_out, local_covariance
 from mlit.likelihood.statistics import LocalStatistics, local_statistics
 from mlit.optics.ctf import ANGSTROM_PER_MICROMETRE
 
@@ -71,12 +71,18 @@ class Posterior:
         Covariance of the watched local coordinates of every image.
     held_out
         Log-likelihood of every image as predicted by a fit without it; zero where a particle is not seen.
+    held_out_cost
+        What errors of the prediction are expected to cost of it.
+    power
+        Squared length of the predicted signal of every image, in units of the noise.
     """
 
     poses: Float[Tensor, "particle pose pose"]
     hyper_error: Float[Tensor, " hyper"]
     local: Float[Tensor, "particle tilt coordinate coordinate"]
     held_out: Float[Tensor, "particle tilt"]
+    held_out_cost: Float[Tensor, "particle tilt"]
+    power: Float[Tensor, "particle tilt"]
 
 
 class SeriesObjective:
@@ -100,6 +106,9 @@ class SeriesObjective:
         Standard deviation of the amplitudes.
     tolerance
         When a step is too small to matter.
+    weight
+        How much each particle counts, above zero: its images and the prior of its pose alike. So the weight decides
+        how much the particle has to say about the series, and not how its own pose is found. All one where it is None.
     """
 
     def __init__(
@@ -111,11 +120,13 @@ class SeriesObjective:
         amplitude_prior: Float[Tensor, " tilt"],
         amplitude_width: float = AMPLITUDE_WIDTH,
         tolerance: Tolerance | None = None,
+        weight: Float[Tensor, " particle"] | None = None,
     ) -> None:
         self.model, self.images, self.table, self.map_index = model, images, table, map_index
         self.amplitude_prior, self.amplitude_width = amplitude_prior, amplitude_width
         self.amplitude = amplitude_prior.clone()
         self.tolerance = tolerance or Tolerance()
+        self.weight = model.poses.raw.new_ones(len(model.poses.raw)) if weight is None else weight
         self.passes = 0
         self._statistics: LocalStatistics | None = None
         self._jacobians: Jacobians | None = None
@@ -128,7 +139,7 @@ class SeriesObjective:
         return [p for p in self.model.parameters() if p.requires_grad]
 
     def _fit_amplitude(self, statistics: LocalStatistics) -> Float[Tensor, " tilt"]:
-        cross, power = statistics.cross.sum(0), statistics.power.sum(0)
+        cross, power = self.weight @ statistics.cross, self.weight @ statistics.power
         return fitted_amplitude(cross, power, self.amplitude_prior, self.amplitude_width)
 
     @torch.no_grad()
@@ -141,7 +152,8 @@ class SeriesObjective:
 
     def _value(self, statistics: LocalStatistics) -> float:
         surprise = ((self.amplitude - self.amplitude_prior) / self.amplitude_width).square().sum() / 2
-        return float(statistics.log_likelihood(self.amplitude).sum() - surprise - self.model.penalty().detach())
+        fit = self.weight @ statistics.log_likelihood(self.amplitude).sum(1)
+        return float(fit - surprise - self.model.penalty(self.weight).detach())
 
     def evaluate(self) -> float:
         """Log-posterior at the present parameters; where they are those of the last time, without a pass."""
@@ -157,7 +169,7 @@ class SeriesObjective:
     def system(self) -> SeriesSystem:
         """Gradient and Gauss-Newton curvature at the parameters of the last :meth:`evaluate`."""
         if self._system is None:
-            self._system = with_prior(self._assemble(), self.model)
+            self._system = with_prior(self._assemble(), self.model, self.weight)
         return self._system
 
     def _assemble(self) -> SeriesSystem:
@@ -165,7 +177,9 @@ class SeriesObjective:
         assert self._statistics is not None, "evaluate first"
         if self._jacobians is None:
             self._jacobians = self.model.jacobians()
-        gradient, curvature = self._statistics.gradient(self.amplitude), self._curvature(self._statistics)
+        weight = self.weight[:, None, None]
+        gradient = weight * self._statistics.gradient(self.amplitude)
+        curvature = weight[..., None] * self._curvature(self._statistics)
         return assemble(self._jacobians, gradient, curvature, self.model.layout())
 
     def _curvature(self, statistics: LocalStatistics) -> Float[Tensor, "particle tilt coordinate coordinate"]:
@@ -182,7 +196,7 @@ class SeriesObjective:
             return
         hyper, data = self.model.hyper.detach(), self._assemble()
         for _ in range(PRIOR_ROUNDS):
-            system = with_prior(data, self.model)
+            system = with_prior(data, self.model, self.weight)
             mean, covariance, offset = hyper + system.solve()[1], system.covariance(), 0
             for block in self.model.active_blocks:
                 part = slice(offset, offset + block.raw.numel())
@@ -202,14 +216,17 @@ class SeriesObjective:
         covariance = self.system().covariance()
         assert self._statistics is not None
         assert self._jacobians is not None
-        local = local_covariance(self._jacobians, covariance)
-        held_out = held_out_log_likelihood(
+        weight = self.weight[:, None, None]  # of a particle alone, the covariance is that of a weight of one
+        local = weight[..., None] * local_covariance(self._jacobians, covariance)
+        predicted = held_out(
             self._statistics.log_likelihood(self.amplitude),
             self._statistics.gradient(self.amplitude),
             self._curvature(self._statistics),
             local,
         )
-        return Posterior(covariance.poses, covariance.variance().sqrt(), local, held_out)
+        power = self._statistics.power * self.amplitude.square()
+        errors = weight * covariance.poses, covariance.variance().sqrt(), local
+        return Posterior(*errors, predicted.log_likelihood, predicted.cost, power)
 
     @torch.no_grad()
     def move(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> None:
@@ -234,7 +251,8 @@ class SeriesObjective:
         assert self._jacobians is not None, "system first"
         step = torch.einsum("ptik,pk->pti", self._jacobians.poses, item)
         step = step + torch.einsum("ptic,tc->pti", self._jacobians.hyper, shared[self._jacobians.columns])
-        rms = step[self.images.valid].square().mean(0).sqrt()
+        weight = (self.weight[:, None] * self.images.valid)[..., None]
+        rms = ((weight * step.square()).sum((0, 1)) / weight.sum().clamp(min=1e-12)).sqrt()
         limits = self.tolerance
         shift = torch.hypot(rms[0], rms[1])
         sizes = [rms[2:5].norm() / limits.rotation_rad, rms[5] / limits.defocus_um]
@@ -260,11 +278,11 @@ class SeriesObjective:
         statistics, value = self._pass()
         view = self.model()
         with torch.no_grad():
-            gradient = statistics.gradient(self.amplitude)
+            gradient = self.weight[:, None, None] * statistics.gradient(self.amplitude)
             full = gradient.new_zeros(*gradient.shape[:2], VIEW_COORDINATES + view.aberrations.shape[1])
             full[..., self.model.coordinates] = gradient
             pull = local_cotangent(view, full)
         surrogate = (view.xy_angstrom * pull.xy_angstrom).sum() + (view.rotation * pull.rotation).sum()
-        surrogate = surrogate + (view.defocus_um * pull.defocus_um).sum() - self.model.penalty()
+        surrogate = surrogate + (view.defocus_um * pull.defocus_um).sum() - self.model.penalty(self.weight)
         surrogate = surrogate + (view.aberrations * pull.aberrations).sum()
         return -(value + surrogate - surrogate.detach())

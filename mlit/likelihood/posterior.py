@@ -1,5 +1,7 @@
 """What a fit leaves uncertain, seen in the images, and what each image would have been without having been fitted."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,17 +25,34 @@ def local_covariance(
     return own + mixed + mixed.transpose(-1, -2) + shared
 
 
-def held_out_log_likelihood(
+@dataclass(frozen=True)
+class Prediction:
+    """How well every image is predicted by a fit without it; zero where a particle is not seen.
+
+    Attributes
+    ----------
+    log_likelihood
+        Against no signal at all.
+    cost
+        What errors of the prediction are expected to cost of it.
+    """
+
+    log_likelihood: Float[Tensor, "particle tilt"]
+    cost: Float[Tensor, "particle tilt"]
+
+
+def held_out(
     log_likelihood: Float[Tensor, "particle tilt"],
     gradient: Float[Tensor, "particle tilt coordinate"],
     curvature: Float[Tensor, "particle tilt coordinate coordinate"],
     covariance: Float[Tensor, "particle tilt coordinate coordinate"],
-) -> Float[Tensor, "particle tilt"]:
+) -> Prediction:
     """Log-likelihood that every image would have if it had been kept out of the fit.
 
     Near its optimum the objective is a parabola, and so is the log-likelihood L of an image in its own local
     coordinates u, with gradient g and curvature H. Without the image the optimum lies elsewhere, by
-    ``u = -(1 - S H)⁻¹ S g`` with S the covariance of u, and L is read there. No second fit is needed.
+    ``u = -(1 - S H)⁻¹ S g`` with S the covariance of u, and L is read there. No second fit is needed. The covariance
+    without the image is ``(1 - S H)⁻¹ S``, and half the trace of its product with H is what it costs in the mean.
 
     Parameters
     ----------
@@ -43,7 +62,8 @@ def held_out_log_likelihood(
         Of its local coordinates, see :func:`local_covariance`.
     """
     one = torch.eye(curvature.shape[-1], dtype=curvature.dtype, device=curvature.device)
-    pull = (covariance @ gradient[..., None]).squeeze(-1)
-    moved = -torch.linalg.solve(one - covariance @ curvature, pull)
+    without = torch.linalg.solve(one - covariance @ curvature, covariance)
+    moved = -(without @ gradient[..., None]).squeeze(-1)
     bent = torch.einsum("pti,ptij,ptj->pt", moved, curvature, moved)
-    return log_likelihood + (gradient * moved).sum(-1) - bent / 2
+    cost = torch.einsum("ptij,ptji->pt", without, curvature) / 2
+    return Prediction(log_likelihood + (gradient * moved).sum(-1) - bent / 2, cost)

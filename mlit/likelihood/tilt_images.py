@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import scipy.fft
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mlit.fourier.resize import resize_spectrum
 from mlit.likelihood.noise import interpolate_power
+from mlit.likelihood.shade import Shade
 from mlit.optics.dose import bfactor_envelope, critical_exposure_envelope
 from mlit.parallel import run_pieces
 
@@ -29,6 +30,8 @@ class TiltImages:
         Exposure before each tilt, e/Å².
     bfactor_angstrom2
         B-factor of the amplitude of each tilt, where one was fitted; takes the place of the exposure.
+    shade
+        Parts of the images that cannot be used.
     """
 
     pixels: Float[Tensor, "tilt y x"]
@@ -36,6 +39,13 @@ class TiltImages:
     noise: Float[Tensor, "tilt bin"]
     dose: Float[Tensor, " tilt"]
     bfactor_angstrom2: Float[Tensor, " tilt"] | None = None
+    shade: Shade | None = None
+
+    def lit(self, xy_angstrom: Float[Tensor, "particle tilt 2"]) -> Bool[Tensor, "particle tilt"]:
+        """Whether places in the images can be used."""
+        if self.shade is None:
+            return torch.ones(xy_angstrom.shape[:2], dtype=torch.bool, device=xy_angstrom.device)
+        return ~self.shade.at(xy_angstrom / self.pixel_size_angstrom)
 
     def envelope(self, frequency: Float[Tensor, "*grid"]) -> Float[Tensor, "tilt *grid"]:
         """Amplitude of the signal that radiation damage leaves at frequencies in 1/Å."""
@@ -54,6 +64,7 @@ class TiltImages:
             self.noise.to(device),
             self.dose.to(device),
             bfactor,
+            None if self.shade is None else self.shade.to(device),
         )
 
     def tilt(self, index: int) -> "TiltImages":
@@ -84,19 +95,31 @@ class WeightedImages:
     pixel_size_angstrom: float
 
 
-def normalise(images: Float[Tensor, "tilt y x"]) -> Float[Tensor, "tilt y x"]:
-    """Mean zero and variance one with outliers clipped, contrast turned so that molecules are bright."""
+def normalise(images: Float[Tensor, "tilt y x"], shade: Shade | None = None) -> Float[Tensor, "tilt y x"]:
+    """Mean zero and variance one with outliers clipped, contrast turned so that molecules are bright.
+
+    Pixels in the shade have no part in mean and variance and become zero.
+    """
     out = torch.empty_like(images)
 
     def fill(tilt: int) -> None:  # a tilt at a time: a series of large images fills the memory
-        clipped = images[tilt]
-        for _ in range(2):
-            mean, deviation = clipped.mean(), clipped.std()
-            clipped = clipped.clamp(mean - 5 * deviation, mean + 5 * deviation)
-        out[tilt] = (clipped.mean() - clipped) / clipped.std().clamp(min=1e-12)
+        dark = None if shade is None else shade.pixels(tilt, *images.shape[1:])
+        if dark is None or not dark.any():
+            out[tilt] = _normalised(images[tilt])
+        else:
+            out[tilt] = 0
+            out[tilt][~dark] = _normalised(images[tilt][~dark])
 
     run_pieces(fill, range(len(images)), images.device)
     return out
+
+
+def _normalised(values: Float[Tensor, "*pixel"]) -> Float[Tensor, "*pixel"]:
+    """Values with mean zero and variance one, their sign turned."""
+    for _ in range(2):
+        mean, deviation = values.mean(), values.std()
+        values = values.clamp(mean - 5 * deviation, mean + 5 * deviation)
+    return (values.mean() - values) / values.std().clamp(min=1e-12)
 
 
 def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:

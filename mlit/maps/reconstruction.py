@@ -22,6 +22,7 @@ def insert_particles(
     view: View,
     group: Int[Tensor, " particle"],
     amplitude: Float[Tensor, " tilt"],
+    weight: Float[Tensor, "particle tilt"],
 ) -> None:
     """Add all images of a series to the sums, in place.
 
@@ -37,24 +38,26 @@ def insert_particles(
         Group of the sums that each particle goes to.
     amplitude
         Amplitude of the signal in each tilt; zero leaves a tilt out.
+    weight
+        How much each image counts besides; zero leaves it out.
     """
     tilts = images.valid.shape[1]
-    seen = images.valid & (amplitude > 0)
+    seen = images.valid & (amplitude > 0) & (weight > 0)
     step = max(1, POINTS_PER_CHUNK // images.pixels.count)
 
     def add(target: int) -> None:
         which = (seen & (group == target)[:, None]).flatten().nonzero().squeeze(1)
         for part in which.split(step):
             particle, tilt = part // tilts, part % tilts
-            scale = amplitude[tilt, None].float()
+            scale, share = amplitude[tilt, None].float(), weight[particle, tilt, None].float()
             even, _ = images.power_waves(view.defocus_um, particle, tilt)
             power = (images.power[tilt] - even) / 2
             insert(
                 sums,
                 target,
                 view.frames(particle, tilt),
-                images.data[particle, tilt] * scale,
-                power * scale.square(),
+                images.data[particle, tilt] * (share * scale),
+                power * (share * scale.square()),
                 images.pixels,
             )
 

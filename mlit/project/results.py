@@ -27,6 +27,7 @@ from mlit.project.xml_geometry import xml_with_geometry
 from mlit.project.xml_optics import xml_with_optics
 
 POSE_ERRORS = tuple(f"mlit{kind}Error{axis}" for kind in ("Coordinate", "Rotation") for axis in "XYZ")
+PROBABILITY = "mlitProbability"
 
 
 def write_series(folder: Path, series: SeriesInput, imaging: Imaging) -> None:
@@ -89,6 +90,16 @@ def with_errors(
     for sample in range(table.samples):
         for place, name in enumerate(POSE_ERRORS):
             source[f"{name}{sample + 1}"] = [f"{value:.5f}" for value in errors[:, sample, place]]
+    return dataclasses.replace(table, source=source)
+
+
+def with_probability(table: ParticleTable, project: Project, probability: Mapping[str, Tensor]) -> ParticleTable:
+    """Add the probability that each particle is one, for the series that were fitted."""
+    values = np.full(table.particles, np.nan)
+    for series in project.series:
+        if series.name in probability:
+            values[series.particle_index.numpy()] = probability[series.name].numpy()
+    source = table.source.assign(**{PROBABILITY: [f"{value:.4f}" for value in values]})
     return dataclasses.replace(table, source=source)
 
 

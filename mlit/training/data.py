@@ -9,9 +9,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from mlit.errors import InputError
 from mlit.likelihood.noise import noise_power
+from mlit.likelihood.shade import Shade
 from mlit.likelihood.tilt_images import TiltImages, even_fast_size, normalise
 from mlit.project.images import load_tilt_images
 from mlit.project.project import Project, SeriesInput
+
+TILES_PER_DIAMETER = 4  # of those in which the beam is measured
+LEAST_TILE = 8  # pixels; smaller ones have too few to measure a variance
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,17 @@ class TiltSeriesDataset(Dataset):
 
     def _images(self, series: SeriesInput) -> TiltImages:
         pixel = series.pixel_size_angstrom
-        pixels = normalise(load_tilt_images(series))
         particles, rows = self.project.particles, series.particle_index.numpy()
         used = rows[particles.weight[rows] > 0]
         position = torch.from_numpy(particles.position_angstrom[used if len(used) else rows, 0])
         xy = series.geometry.project(position).xy_angstrom / pixel
-        noise = noise_power(pixels, xy.float(), even_fast_size(1.5 * self.diameter_angstrom / pixel))
+        raw = load_tilt_images(series)
+        shade = Shade.find(raw, xy, max(LEAST_TILE, round(self.diameter_angstrom / TILES_PER_DIAMETER / pixel)))
+        pixels = normalise(raw, shade)
+        box = even_fast_size(1.5 * self.diameter_angstrom / pixel)
+        noise = noise_power(pixels, xy.float(), box, ~shade.at(xy))
         bfactor = series.tilt_bfactor_angstrom2
-        return TiltImages(pixels, pixel, noise, series.geometry.dose.float(), bfactor)
+        return TiltImages(pixels, pixel, noise, series.geometry.dose.float(), bfactor, shade)
 
 
 class TiltSeriesDataModule(lightning.LightningDataModule):

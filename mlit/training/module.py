@@ -16,6 +16,7 @@ from mlit.errors import InputError
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import resample_map
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.credence import Credence
 from mlit.likelihood.defocus_search import DefocusSearch
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.common_frame import common_frame
@@ -129,6 +130,7 @@ class RefinementModule(lightning.LightningModule):
         self.amplitudes = {name: contexts[name].amplitude_prior for name in self.names}
         self.statuses = {name: SeriesStatus("not fitted") for name in self.names}
         self.errors: dict[str, dict[str, Tensor]] = {name: {} for name in self.names}
+        self.credence = {name: _all_believed(context) for name, context in contexts.items()}
         self.searches: dict[str, DefocusSearch] = {}
         self.selection = selection
         self.evidence: dict[str, dict[str, Evidence]] = {}
@@ -177,7 +179,17 @@ class RefinementModule(lightning.LightningModule):
         assert self._sums is not None
         length = self.maps.box * self.maps.pixel_size_angstrom
         model, context = self.model(batch.name), self.contexts[batch.name]
-        add_to_maps(self._sums, model, batch.images, context, amplitude, length)
+        weight = self.credence[batch.name].image_weight(context.false_fraction)
+        add_to_maps(self._sums, model, batch.images, context, amplitude, weight, length)
+
+    def _particle_weight(self, name: str) -> Tensor:
+        """How much each particle of a series counts in its next fit."""
+        return self.credence[name].particle_weight(self.contexts[name].false_fraction)
+
+    def particle_probability(self, name: str) -> Tensor:
+        """Probability that each particle of a series is one; not a number for those that were given no weight."""
+        believed = self.credence[name].particle_probability(self.contexts[name].false_fraction)
+        return torch.where(self.contexts[name].use_particle, believed, torch.nan)
 
     def _leave_out(self, batch: SeriesBatch) -> None:
         status = SeriesStatus.left_out(batch.failure or "")
@@ -192,13 +204,14 @@ class RefinementModule(lightning.LightningModule):
             self.amplitudes[name] = known["amplitude"]
             self.statuses[name] = SeriesStatus.from_mapping(known["status"])
             self.errors[name] = known["errors"]
+            self.credence[name] = Credence(**known["credence"])
             self._note_search(name, known["search"] and DefocusSearch(**known["search"]))
             self.evidence[name] = {label: Evidence(*values) for label, values in known["evidence"].items()}
             return
-        rivals = self._rivals(name)
-        self.statuses[name], held_out = self._fit(name, images)
+        rivals, weight = self._rivals(name), self._particle_weight(name)
+        self.statuses[name], held_out = self._fit(name, images, weight)
         if rivals and held_out is not None:
-            self.evidence[name] = self._compare(name, images, held_out, rivals)
+            self.evidence[name] = self._compare(name, images, weight, held_out, rivals)
         status = self.statuses[name]
         if status.status.startswith("rejected"):
             LOG.warning("%s keeps the parameters it had, its fit is %s", name, status.status)
@@ -207,33 +220,36 @@ class RefinementModule(lightning.LightningModule):
             "amplitude": self.amplitudes[name],
             "status": self.statuses[name].as_mapping(),
             "errors": self.errors[name],
+            "credence": vars(self.credence[name]),
             "search": vars(self.searches[name]) if name in self.searches else None,
             "evidence": {label: astuple(found) for label, found in self.evidence.get(name, {}).items()},
         }
         self.ledger.record(name, self.current_epoch, state)
 
-    def _fit(self, name: str, images: TiltImages) -> tuple[SeriesStatus, HeldOut | None]:
+    def _fit(self, name: str, images: TiltImages, weight: Tensor) -> tuple[SeriesStatus, HeldOut | None]:
         """Fit one series; whatever goes wrong becomes its status, and its parameters stay as they were."""
         model, resolution = self.model(name), self.fit_resolution_angstrom
         assert resolution is not None
         before = {key: value.clone() for key, value in model.state_dict().items()}
-        result = self._try(model, name, images)
-        if isinstance(result, str) or result.posterior is None:
+        result = self._try(model, name, images, weight)
+        if isinstance(result, str) or result.posterior is None or result.credence is None:
             model.load_state_dict(before)
             reason = result if isinstance(result, str) else "objective is not finite"
             passes = 0 if isinstance(result, str) else result.outcome.passes
             return SeriesStatus(f"rejected: {reason}", passes, resolution_angstrom=resolution), None
         self._note_search(name, result.search)
-        self.amplitudes[name] = result.amplitude
+        self.amplitudes[name], self.credence[name] = result.amplitude, result.credence
         self.errors[name] |= {"poses": result.posterior.poses} | {
             block.name: part for block, part in model.split(result.posterior.hyper_error)
         }
         return SeriesStatus.of(result, resolution), HeldOut(result.posterior.held_out, result.seen)
 
-    def _try(self, model: SeriesModel, name: str, images: TiltImages, more: tuple[str, ...] = ()) -> Fit | str:
+    def _try(
+        self, model: SeriesModel, name: str, images: TiltImages, weight: Tensor, more: tuple[str, ...] = ()
+    ) -> Fit | str:
         """Fit a model of a series as this iteration asks for, or say in one line why that is impossible.
 
-        ``more`` names blocks to refine besides.
+        ``weight`` is that of the particles, ``more`` names blocks to refine besides.
         """
         assert self._table is not None
         assert self.fit_resolution_angstrom is not None
@@ -250,6 +266,7 @@ class RefinementModule(lightning.LightningModule):
                 self.solver,
                 iteration.learn_priors,
                 self.current_epoch == self.schedule.first_to_refine(Defocus.name),
+                weight,
             )
         except (RuntimeError, MemoryError) as error:
             if not _is_expected(error):
@@ -264,12 +281,17 @@ class RefinementModule(lightning.LightningModule):
         return [(c, self.selection.model(name, [c], present)) for c in self.selection.candidates]
 
     def _compare(
-        self, name: str, images: TiltImages, present: HeldOut, rivals: Sequence[tuple[Candidate, SeriesModel]]
+        self,
+        name: str,
+        images: TiltImages,
+        weight: Tensor,
+        present: HeldOut,
+        rivals: Sequence[tuple[Candidate, SeriesModel]],
     ) -> dict[str, Evidence]:
         """Fit other models of a series and see whether they predict held-out images better."""
         found = {}
         for candidate, model in rivals:
-            result = self._try(model, name, images, (candidate.block,))
+            result = self._try(model, name, images, weight, (candidate.block,))
             if not isinstance(result, str) and result.posterior is not None:
                 found[candidate.label] = present.against(HeldOut(result.posterior.held_out, result.seen))
         return found
@@ -369,6 +391,7 @@ class RefinementModule(lightning.LightningModule):
         checkpoint["references"] = vars(self.references)
         checkpoint["amplitudes"] = self.amplitudes
         checkpoint["errors"] = self.errors
+        checkpoint["credence"] = {name: vars(credence) for name, credence in self.credence.items()}
         checkpoint["settled"] = self.settled
         checkpoint["chosen"] = [(candidate.block, dict(candidate.change)) for candidate in self.chosen]
 
@@ -377,10 +400,16 @@ class RefinementModule(lightning.LightningModule):
         self.references = References(**checkpoint["references"])
         self.amplitudes = dict(checkpoint["amplitudes"])
         self.errors = dict(checkpoint["errors"])
+        self.credence = {name: Credence(**values) for name, values in checkpoint["credence"].items()}
         self.settled = checkpoint["settled"]
         self.chosen = [Candidate(*values) for values in checkpoint["chosen"]]
         if self.chosen:
             self._rebuild()
+
+
+def _all_believed(context: SeriesContext) -> Credence:
+    """Return what holds before the first fit."""
+    return Credence.certain(len(context.group), len(context.use_tilt))
 
 
 def _is_expected(error: Exception) -> bool:

@@ -4,7 +4,7 @@ import logging
 import re
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,23 @@ from scipy.spatial import KDTree
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
 from mlit.geometry.symmetry import point_group
+from mlit.io.particle_table import ParticleTable
 from mlit.io.particles import write_particles
 from mlit.likelihood.tilt_images import even_fast_size
 from mlit.maps.references import ReferenceSettings
 from mlit.parallel import one_thread_each, reuse_memory
 from mlit.project.parameter_table import write_parameters
-from mlit.project.project import Project
+from mlit.project.project import Project, SeriesInput
 from mlit.project.results import (
     content_hash,
     refined_particles,
     with_errors,
+    with_probability,
     write_maps,
     write_series,
     write_summary,
 )
+from mlit.project.suspects import Suspect, count_kinds, find_suspects, write_suspects
 from mlit.project.warp_project import load_warp_project
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.ledger import SeriesLedger
@@ -40,11 +43,13 @@ from mlit.training.run_record import claim_output, note_settings
 from mlit.training.schedule import Iteration, Schedule, never_refined
 from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model
 from mlit.training.series_status import summary_of_fits
+from mlit.training.series_step import relative_amplitude
 from mlit.training.starting_maps import starting_mask, starting_references
 
 LOG = logging.getLogger("mlit")
 BOX_OVER_DIAMETER = 2.0
 DUPLICATE_OVER_DIAMETER = 0.25
+SUSPECTS = "suspects.csv"
 RESERVED_NAMES = {
     ".",
     "..",
@@ -165,7 +170,8 @@ def make_species(cfg: DictConfig) -> Species:
         raise InputError(f"species.pixel_size_angstrom={pixel}: must be above zero and below diameter / 8")
     if not re.fullmatch(r"[\w.-]+", cfg.species.name) or cfg.species.name in RESERVED_NAMES:
         raise InputError(f"species.name={cfg.species.name!r}: give another name of letters, digits, - and _")
-    return Species(cfg.species.name, cfg.species.diameter, cfg.species.symmetry, cfg.species.ewald)
+    species = cfg.species
+    return Species(species.name, species.diameter, species.symmetry, species.ewald, species.false_fraction)
 
 
 def refuse_inputs_as_outputs(project: Project, output: Path, cfg: DictConfig) -> None:
@@ -277,11 +283,8 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
                 output / "parameters" / f"{series.name}.csv", models[series.name], module.errors[series.name]
             )
     folder = output / cfg.species.name
-    covariances = {name: module.errors[name]["poses"] for name in models if module.errors[name]}
-    particles = refined_particles(project, models)
-    if covariances:
-        particles = with_errors(particles, project, models, covariances)
-    write_particles(folder / "particles.star", particles)
+    write_particles(folder / "particles.star", final_particles(project, module, models))
+    suspects = report_suspects(output, used, module)
     write_maps(folder, module.halves)
     resolution = module.halves.curves.resolution_angstrom(0.143)
     write_summary(
@@ -292,6 +295,7 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
             "series": len(used),
             "particles": sum(len(series.particle_index) for series in used),
             **summary_of_fits(module.statuses.values()),
+            "suspects": count_kinds(suspects),
             "chosen": [candidate.label for candidate in module.chosen],
             "left_out": dict(project.failures) | left_out,
             "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
@@ -300,3 +304,31 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
     )
     LOG.info("FSC 0.143 at %.2f Å from %d series, in %.0f s", resolution, len(used), seconds)
     LOG.info("results: %s", output)
+
+
+def final_particles(project: Project, module: RefinementModule, models: Mapping[str, SeriesModel]) -> ParticleTable:
+    """Poses of all particles, and of the fitted ones their errors and how likely they are particles."""
+    particles = refined_particles(project, models)
+    fitted = [name for name in models if module.errors[name]]
+    if not fitted:
+        return particles
+    particles = with_errors(particles, project, models, {name: module.errors[name]["poses"] for name in fitted})
+    return with_probability(particles, project, {name: module.particle_probability(name) for name in fitted})
+
+
+def report_suspects(output: Path, series: Sequence[SeriesInput], module: RefinementModule) -> list[Suspect]:
+    """Write down which picks and tilts the fits do not believe, and say so."""
+    suspects = []
+    for one in series:
+        if not module.errors[one.name]:
+            continue
+        context, credence = module.contexts[one.name], module.credence[one.name]
+        amplitude = relative_amplitude(module.amplitudes[one.name], context.amplitude_prior)
+        ratio = amplitude / context.amplitude_prior.clamp(min=1e-12)
+        found = find_suspects(one, credence, ratio, context.false_fraction)
+        if found:
+            counts = ", ".join(f"{count} × {kind}" for kind, count in count_kinds(found).items() if count)
+            LOG.info("%s: %s; listed in %s", one.name, counts, SUSPECTS)
+        suspects += found
+    write_suspects(output / SUSPECTS, suspects)
+    return suspects

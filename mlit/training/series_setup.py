@@ -44,6 +44,8 @@ class Species:
         Point group.
     ewald
         Whether the curvature of the Ewald sphere counts in fits, and with which hand: none, normal, reversed.
+    false_fraction
+        Share of the picks that is expected to be none; 0 believes all.
 
     Raises
     ------
@@ -55,8 +57,11 @@ class Species:
     diameter_angstrom: float
     symmetry: str
     ewald: str = "none"
+    false_fraction: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.false_fraction < 1:
+            raise InputError(f"species.false_fraction={self.false_fraction:g}: must be at least 0 and below 1")
         if not self.diameter_angstrom > 0:
             raise InputError(f"species.diameter={self.diameter_angstrom:g}: must be above zero; give it in Å")
         if Path(self.name).name != self.name:
@@ -157,6 +162,7 @@ def make_context(
         use_particle=torch.from_numpy(particles.weight[rows.numpy()] > 0),
         border_angstrom=species.diameter_angstrom * BORDER_OVER_DIAMETER,
         ewald_hand=EWALD[species.ewald] * depth_hand,
+        false_fraction=species.false_fraction,
     )
 
 

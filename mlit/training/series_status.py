@@ -63,7 +63,7 @@ class SeriesStatus:
             resolution_angstrom,
             fit.change,
             fit.change_in_errors,
-            Deviation.expected(fit.posterior.local, fit.seen),
+            Deviation.expected(fit.posterior.local, fit.believed),
         )
 
     @classmethod

@@ -13,8 +13,9 @@ from mlit.deformation.local_coordinates import View
 from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.credence import Credence
 from mlit.likelihood.defocus_search import DefocusPrior, DefocusSearch, search_defocus
-from mlit.likelihood.deviation import Deviation
+from mlit.likelihood.deviation import NONE, Deviation
 from mlit.likelihood.objective import Posterior, SeriesObjective, Tolerance
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.premultiply import premultiply
@@ -40,8 +41,12 @@ class Fit:
         How far the blocks moved that act through more than that, in standard errors (root mean square, the largest).
     posterior
         What remains uncertain; None where the fit failed.
+    credence
+        What the images say about particles and tilts; None where the fit failed.
     seen
         Images that took part.
+    believed
+        Those of them that show a particle more likely than not; ``change`` is that of these.
     search
         What a search of the defocus found before the fit; None where there was none.
     """
@@ -51,7 +56,9 @@ class Fit:
     change: Deviation
     change_in_errors: float
     posterior: Posterior | None
+    credence: Credence | None
     seen: Bool[Tensor, "particle tilt"]
+    believed: Bool[Tensor, "particle tilt"]
     search: DefocusSearch | None = None
 
 
@@ -76,6 +83,8 @@ class SeriesContext:
         Particles nearer to the edge of an image than this are not used there.
     ewald_hand
         Hand of the curvature of the Ewald sphere in fits, see :func:`mlit.likelihood.premultiply.premultiply`.
+    false_fraction
+        Share of the particles that is expected to be none.
     """
 
     use_tilt: Bool[Tensor, " tilt"]
@@ -84,6 +93,7 @@ class SeriesContext:
     use_particle: Bool[Tensor, " particle"]
     border_angstrom: float
     ewald_hand: int = 0
+    false_fraction: float = 0.0
 
     def visible(self, view: View, image_size_angstrom: Float[Tensor, "2"]) -> Bool[Tensor, "particle tilt"]:
         """Which particles can be used in which tilts."""
@@ -102,10 +112,12 @@ def fit(
     solver: Solver,
     learn_priors: bool = False,
     look_far: bool = False,
+    weight: Float[Tensor, " particle"] | None = None,
 ) -> Fit:
     """Fit the active parameters of a series to its images; the parameters change in place.
 
-    With ``look_far`` a wide search of the defocus comes first, where the model asks for one.
+    With ``look_far`` a wide search of the defocus comes first, where the model asks for one. ``weight`` says how much
+    each particle has to say about the series.
 
     Raises
     ------
@@ -127,17 +139,22 @@ def fit(
     wavelength = model.start.optics.wavelength_angstrom
     tolerance = Tolerance.at(resolution_angstrom, tight_angstrom / 2, wavelength)
     objective = SeriesObjective(
-        model, particle_images, table, context.group, context.amplitude_prior, tolerance=tolerance
+        model, particle_images, table, context.group, context.amplitude_prior, tolerance=tolerance, weight=weight
     )
     if learn_priors and math.isfinite(objective.evaluate()):
         objective.learn_priors()
     outcome = solver.solve(objective)
-    posterior = None if outcome.status == "failed" else objective.posterior()
     seen = particle_images.valid
+    if outcome.status == "failed":
+        return Fit(outcome, objective.amplitude, NONE, 0.0, None, None, seen, seen, search)
+    posterior = objective.posterior()
+    lit = seen.sum(0) / context.visible(view, model.start.geometry.image_size_angstrom).sum(0).clamp(min=1)
+    credence = Credence.of(posterior.held_out, posterior.held_out_cost, posterior.power, lit)
+    believed = seen & (credence.particle_probability(context.false_fraction) > 1 / 2)[:, None]
     with torch.no_grad():
-        change = Deviation.between(view, model(), seen)
-    moved = 0.0 if posterior is None else _change_in_errors(model, before, posterior.hyper_error)
-    return Fit(outcome, objective.amplitude, change, moved, posterior, seen, search)
+        change = Deviation.between(view, model(), believed)
+    moved = _change_in_errors(model, before, posterior.hyper_error)
+    return Fit(outcome, objective.amplitude, change, moved, posterior, credence, seen, believed, search)
 
 
 def _change_in_errors(model: SeriesModel, before: Mapping[str, Tensor], errors: Float[Tensor, " hyper"]) -> float:
@@ -166,7 +183,7 @@ def _cut(
         imaging.optics,
         view.xy_angstrom,
         view.defocus_um,
-        context.visible(view, imaging.geometry.image_size_angstrom),
+        context.visible(view, imaging.geometry.image_size_angstrom) & images.lit(view.xy_angstrom),
         tight_angstrom,
         resolution_angstrom,
         quadrature=model.changes_ctf,
@@ -206,12 +223,13 @@ def add_to_maps(
     images: TiltImages,
     context: SeriesContext,
     amplitude: Float[Tensor, " tilt"],
+    weight: Float[Tensor, "particle tilt"],
     box_angstrom: float,
 ) -> None:
-    """Add all particles of a series to the sums, a few at a time."""
+    """Add all particles of a series to the sums with their amplitudes and weights, a few at a time."""
     with torch.no_grad():
         view, imaging = model(), model.imaging()
-    visible = context.visible(view, imaging.geometry.image_size_angstrom)
+    visible = context.visible(view, imaging.geometry.image_size_angstrom) & images.lit(view.xy_angstrom)
     tilts = visible.shape[1]
     pixels = (box_angstrom / sums.resolution_angstrom) ** 2 * torch.pi / 2
     step = max(1, int(BYTES_PER_INSERTION / (8 * pixels * tilts)))
@@ -229,4 +247,4 @@ def add_to_maps(
             quadrature=False,
             weighted=weighted,
         )
-        insert_particles(sums, particle_images, some, context.group[part], amplitude)
+        insert_particles(sums, particle_images, some, context.group[part], amplitude, weight[part])

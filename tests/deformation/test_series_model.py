@@ -127,11 +127,12 @@ def test_held_blocks_keep_their_values_and_leave_the_system(geometry, particles)
 
 def test_penalty_is_the_sum_of_all_priors(geometry, particles):
     model = make(geometry, particles)
-    expected = model.poses.raw.square().sum() / 2
+    weight = torch.linspace(0.1, 1.0, len(model.poses.raw), dtype=torch.float64)
+    expected = sum(w * raw.square().sum() / 2 for w, raw in zip(weight, model.poses.raw, strict=True))
     for block in model.block_list:
         expected = expected + block.prior.penalty(block.raw)
-    assert torch.allclose(model.penalty(), expected)
-    assert model.penalty().requires_grad
+    assert torch.allclose(model.penalty(weight), expected)
+    assert model.penalty(weight).requires_grad
 
 
 def test_gradients_flow_through_the_geometry(geometry, particles):

@@ -15,6 +15,7 @@ from mlit.likelihood.normal_equations import assemble, with_prior
 from tests.brute_force import flat_geometry, imaging_of, rotations
 
 POSES = 24
+WEIGHT = torch.tensor([1.0, 0.3, 1e-3, 0.9], dtype=torch.float64)
 
 
 def blocks_of(imaging, kind):
@@ -72,7 +73,9 @@ def dense_normal_equations(model, local):
 
     def penalty(values):
         poses, *rest = values.split([POSES, *[b.raw.numel() for b in active]])
-        return poses.square().sum() / 2 + sum(b.prior.penalty(r) for b, r in zip(active, rest, strict=True))
+        return WEIGHT @ poses.reshape(4, 6).square().sum(1) / 2 + sum(
+            b.prior.penalty(r) for b, r in zip(active, rest, strict=True)
+        )
 
     pull = torch.autograd.functional.jacobian(penalty, start)
     if held:
@@ -81,7 +84,7 @@ def dense_normal_equations(model, local):
 
 
 def system_of(model, local, tilts_first):
-    return with_prior(assemble(model.jacobians(), *local, model.layout(), tilts_first), model)
+    return with_prior(assemble(model.jacobians(), *local, model.layout(), tilts_first), model, WEIGHT)
 
 
 @pytest.mark.parametrize("tilts_first", [False, True])

@@ -8,7 +8,7 @@ import torch
 from mlit.deformation.hyper_layout import HyperLayout
 from mlit.deformation.series_model import Jacobians
 from mlit.likelihood.normal_equations import assemble
-from mlit.likelihood.posterior import held_out_log_likelihood, local_covariance
+from mlit.likelihood.posterior import held_out, local_covariance
 
 PARTICLES, TILTS, PER_TILT = 4, 3, 2
 POSES, HYPER = 6 * PARTICLES, TILTS * PER_TILT
@@ -80,7 +80,7 @@ def test_covariance_in_the_images_is_that_of_the_dense_inverse(parabola, spread)
 
 
 def test_held_out_likelihood_is_that_of_a_fit_without_the_image(parabola, spread):
-    found = held_out_log_likelihood(parabola.value, parabola.gradient, parabola.curvature, spread)
+    found = held_out(parabola.value, parabola.gradient, parabola.curvature, spread).log_likelihood
     expected = torch.stack([torch.stack([parabola.without(p, t) for t in range(TILTS)]) for p in range(PARTICLES)])
     torch.testing.assert_close(found, expected)
     assert bool((found < parabola.value).all()), "no image is predicted better than it is fitted"
@@ -88,5 +88,15 @@ def test_held_out_likelihood_is_that_of_a_fit_without_the_image(parabola, spread
 
 def test_images_that_do_not_pull_lose_nothing(parabola, spread):
     still = torch.zeros_like(parabola.gradient)
-    found = held_out_log_likelihood(parabola.value, still, parabola.curvature, spread)
-    torch.testing.assert_close(found, parabola.value)
+    found = held_out(parabola.value, still, parabola.curvature, spread)
+    torch.testing.assert_close(found.log_likelihood, parabola.value)
+
+
+def test_cost_is_what_errors_of_the_prediction_lose_in_the_mean(parabola, spread):
+    found = held_out(parabola.value, parabola.gradient, parabola.curvature, spread).cost
+    p, t = 1, 2
+    by, curvature = parabola.dense[p, t], parabola.curvature[p, t]
+    without = by @ torch.linalg.inv(parabola.matrix - by.T @ curvature @ by) @ by.T
+    drawn = torch.linalg.cholesky(without) @ random(7, 6, 200_000)
+    lost = torch.einsum("in,ij,jn->n", drawn, curvature, drawn).mean() / 2
+    assert float(found[p, t]) == pytest.approx(float(lost), rel=0.02)

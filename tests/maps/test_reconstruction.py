@@ -174,6 +174,7 @@ def test_particles_are_inserted_with_their_own_ctf_power_and_amplitude():
         valid,
     )
     amplitude = torch.tensor([0.8, 1.3, 0.0]).double()
+    share = torch.tensor([[1.0, 0.3, 1.0], [0.6, 0.0, 1.0]]).double()
     sums, byhand = FourierSums.zeros(2, BOX, PIXEL, RESOLUTION), FourierSums.zeros(2, BOX, PIXEL, RESOLUTION)
     insert_particles(
         sums,
@@ -181,17 +182,18 @@ def test_particles_are_inserted_with_their_own_ctf_power_and_amplitude():
         View(images.xy_angstrom, rotation, defocus, no_aberrations(defocus.shape[1])),
         torch.tensor([1, 0]),
         amplitude,
+        share,
     )
     for particle, tilt, group in ((0, 0, 1), (0, 1, 1), (1, 0, 0)):
         twice = (2 * (defocus[particle, tilt] - middle[tilt]) * slope_rad).float()
         weight = (power[tilt] - cosine[tilt] * torch.cos(twice) + sine[tilt] * torch.sin(twice)) / 2
-        a = float(amplitude[tilt])
+        a, s = float(amplitude[tilt]), float(share[particle, tilt])
         insert(
             byhand,
             group,
             rotation[particle, tilt, None],
-            a * data[particle, tilt, None],
-            a**2 * weight[None],
+            s * a * data[particle, tilt, None],
+            s * a**2 * weight[None],
             pixels,
         )
     assert torch.allclose(sums.rows, byhand.rows, atol=1e-3)

@@ -54,10 +54,12 @@ def test_no_signal_at_all_gives_finite_amplitudes():
     assert torch.equal(relative_amplitude(torch.zeros_like(prior), prior), torch.zeros_like(prior))
 
 
-def sums_of(parts, amplitude=None):
+def sums_of(parts, amplitude=None, weight=None):
     model, context, images = parts
     sums = FourierSums.zeros(int(context.group.max()) + 1, 32, 9.0, 18.0)
-    add_to_maps(sums, model, images, context, context.amplitude_prior if amplitude is None else amplitude, 288.0)
+    amplitude = context.amplitude_prior if amplitude is None else amplitude
+    weight = torch.ones(len(context.group), len(amplitude)) if weight is None else weight
+    add_to_maps(sums, model, images, context, amplitude, weight, 288.0)
     return sums.rows
 
 

@@ -1,0 +1,91 @@
+"""What a run does not believe: picks that are none, and tilts that show little or nothing."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlit.io.atomic import atomic_write
+from mlit.likelihood.credence import Credence
+from mlit.project.project import SeriesInput
+
+FALSE_PICK, WEAK_TILT, SHADED_TILT = "false pick", "weak tilt", "shaded tilt"
+BELIEVED = 0.5  # probability from which a particle is taken for one
+LEAST_POWER = 0.25  # of the signal of a tilt, where 1 is usual in its series
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One particle or tilt that counts less than it should.
+
+    Attributes
+    ----------
+    series
+        Its series.
+    kind
+        A false pick; a weak tilt, with little signal for its angle; or a tilt part of which lies in the shade.
+    number
+        Row of the particle table or tilt of the series, both from 1.
+    evidence
+        Logarithm of the Bayes factor that there is a signal.
+    weight
+        What it still counts: the probability of a particle; power of the signal in a weak tilt over that of the median
+        tilt; share of the particles that are not in the shade.
+    """
+
+    series: str
+    kind: str
+    number: int
+    evidence: float
+    weight: float
+
+
+def find_suspects(
+    series: SeriesInput, credence: Credence, relative_amplitude: Float[Tensor, " tilt"], false_fraction: float
+) -> list[Suspect]:
+    """List what is suspect in a series.
+
+    Parameters
+    ----------
+    series
+        The series.
+    credence
+        Of its last fit.
+    relative_amplitude
+        Fitted over expected amplitude of each tilt.
+    false_fraction
+        Share of the picks that is expected to be none.
+    """
+    probability, used = credence.particle_probability(false_fraction), series.use_tilt
+    usual = relative_amplitude[used].median()
+    power = (relative_amplitude / usual.clamp(min=1e-12)).square() * credence.tilt_probability()
+    kinds = (
+        (FALSE_PICK, probability < BELIEVED, series.particle_index, credence.particle, probability),
+        (SHADED_TILT, used & (credence.lit < 1), torch.arange(len(used)), credence.tilt, credence.lit),
+        (WEAK_TILT, used & (power < LEAST_POWER), torch.arange(len(used)), credence.tilt, power),
+    )
+    return [
+        Suspect(series.name, kind, int(number[place]) + 1, float(factor[place]), float(weight[place]))
+        for kind, suspect, number, factor, weight in kinds
+        for place in suspect.nonzero().flatten().tolist()
+    ]
+
+
+def write_suspects(path: Path, suspects: Iterable[Suspect]) -> None:
+    """Write a CSV table, one suspect a row."""
+    with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(field.name for field in fields(Suspect))
+        for suspect in suspects:
+            *names, factor, weight = astuple(suspect)
+            writer.writerow((*names, f"{factor:.2f}", f"{weight:.4f}"))
+
+
+def count_kinds(suspects: Iterable[Suspect]) -> dict[str, int]:
+    """How many there are of each kind."""
+    kinds = [suspect.kind for suspect in suspects]
+    return {kind: kinds.count(kind) for kind in (FALSE_PICK, SHADED_TILT, WEAK_TILT)}
