@@ -22,8 +22,8 @@ def fitted_amplitude(
     expected
         Centre of the prior; where it is zero, so is the amplitude.
     width
-        Its standard deviation.
+        Its standard deviation; may be infinite.
     """
     weight = width**-2
-    fitted = (cross + weight * expected) / (power + weight)
+    fitted = (cross + weight * expected) / (power + weight).clamp(min=torch.finfo(power.dtype).tiny)
     return torch.where(expected > 0, fitted.clamp(min=0), torch.zeros_like(fitted))

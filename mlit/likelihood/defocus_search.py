@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mlit.deformation.local_coordinates import View
 from mlit.fourier.slices import ReferenceTable
-from mlit.likelihood.amplitude import AMPLITUDE_WIDTH, fitted_amplitude
+from mlit.likelihood.amplitude import fitted_amplitude
 from mlit.likelihood.chunk import bring_up_to_date, images_per_chunk
 from mlit.likelihood.columns import model_columns
 from mlit.likelihood.particle_images import ParticleImages
@@ -106,7 +106,7 @@ def offsets_to_try(images: ParticleImages, reach_um: float) -> Float[Tensor, " o
     """Offsets from minus to plus a reach (µm), as dense as the finest detail asks for; the middle one is 0."""
     finest = STEP_RAD / float(images.slope.abs().max())
     steps = max(FEWEST_STEPS, math.ceil(reach_um / finest))
-    return torch.linspace(-1, 1, 2 * steps + 1, dtype=torch.float64, device=images.slope.device) * reach_um
+    return torch.arange(-steps, steps + 1, dtype=torch.float64, device=images.slope.device) / steps * reach_um
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,8 @@ class DefocusSearch:
     offset_um
         Offsets from the defocus at which the images were cut.
     log_likelihood
-        Of every tilt at every offset, with the amplitude that suits it best, less the penalty of that amplitude.
+        Of every tilt at every offset, with whatever amplitude suits it best, so that 0 is no signal at all. The prior
+        of the amplitude, which expects a signal, would reward noise that looks like one.
     jump_um
         How far each tilt is moved; 0 where it stays.
     """
@@ -254,9 +255,8 @@ def search_defocus(
     offset = offsets_to_try(images, reach_um)
     cross, power = phase_products(images, view, table, map_index, reach_um).at(offset)
     expected = amplitude_prior.to(cross)[:, None].expand_as(cross)
-    amplitude = fitted_amplitude(cross, power, expected)
-    surprise = ((amplitude - expected) / AMPLITUDE_WIDTH).square() / 2
-    curves = amplitude * cross - amplitude.square() * power / 2 - surprise
+    amplitude = fitted_amplitude(cross, power, expected, math.inf)
+    curves = amplitude * cross - amplitude.square() * power / 2
     log_prior = prior.log_density(offset)
     jumps = [rule.jump(offset, *both) for both in zip(curves, log_prior, strict=True)]
     return DefocusSearch(offset, curves, torch.tensor(jumps, dtype=torch.float64, device=offset.device))

@@ -170,6 +170,18 @@ def test_run_goes_on_from_checkpoint_and_ledger(small, config):
     assert torch.equal(again.halves.first, first.halves.first)
 
 
+def test_defocus_is_searched_in_the_first_iteration_that_refines_it(small, config, tmp_path, caplog):
+    words = [f"{{resolution_angstrom: 25, blocks: {blocks}}}" for blocks in ("[poses]", *2 * ["[poses, defocus]"])]
+    with caplog.at_level(logging.INFO, "mlit"):
+        module = run(small, config(f"schedule.iterations=[{', '.join(words)}]", "model.defocus.search_um=0.3"))
+    for name in module.names:
+        table = (tmp_path / "run" / "defocus_search" / f"{name}.csv").read_text()
+        assert table.startswith("tilt,offset_um,log_likelihood,jump_um,accepted\n0,-0.3000,")
+        assert caplog.text.count(f"{name} defocus searched") == 1
+    lines = [r.message for r in caplog.records if r.message.startswith("iteration") or "searched" in r.message]
+    assert ["searched" in line for line in lines[:4]] == [False, False, True, True]
+
+
 TWICE = (
     "schedule.iterations=[{resolution_angstrom: 30, blocks: [poses, image_warp, stage_angles]}, "
     "{resolution_angstrom: 25, blocks: [poses, image_warp, stage_angles]}]"

@@ -74,3 +74,10 @@ def test_blocks_that_no_iteration_names_are_found():
     iterations = (Iteration(None, ("poses", "image_warp")), Iteration(None, ("poses", "defocus")))
     assert never_refined(iterations, ["image_warp", "volume_warp", "defocus"]) == ["volume_warp"]
     assert never_refined((), ["volume_warp"]) == [], "who reconstructs only wants no fits"
+
+
+def test_first_epoch_that_refines_a_block():
+    plan = Schedule(tuple(Iteration(None, blocks) for blocks in (POSES, ("poses", "defocus"), ("defocus",))), 12.0)
+    assert plan.first_to_refine("defocus") == 2
+    assert plan.first_to_refine("poses") == 1
+    assert plan.first_to_refine("image_warp") is None
