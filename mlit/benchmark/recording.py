@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from mlit.optim.arrow import ArrowSystem
-from mlit.optim.levenberg_marquardt import Outcome
+from mlit.optim.levenberg_marquardt import Outcome, Quadratic
 from mlit.optim.solvers import DifferentiableProblem, Solver
 
 
@@ -81,7 +80,7 @@ class RecordedProblem:
         self._note(-float(loss.detach()), before)
         return loss
 
-    def system(self) -> ArrowSystem:
+    def system(self) -> Quadratic:
         """Gradient and curvature."""
         before = time.process_time()
         system = self.problem.system()

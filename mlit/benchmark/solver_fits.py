@@ -11,7 +11,8 @@ from torch import Tensor
 from mlit.benchmark.prepared import Prepared
 from mlit.benchmark.recording import Record, RecordingSolver
 from mlit.deformation.series_model import SeriesModel
-from mlit.optim.solvers import DifferentiableProblem, Solver
+from mlit.likelihood.objective import SeriesObjective
+from mlit.optim.solvers import Solver
 from mlit.parallel import one_thread_each
 from mlit.training.series_step import fit
 
@@ -94,18 +95,19 @@ def fit_with_each(
         record = fits[label].record
         report(f"{name}, {label}: {len(record.values)} passes, {record.cpu_seconds:.1f} core s")
         if deviation is None:
-            deviation = posterior_deviation(recording.recorded.problem)
+            problem = recording.recorded.problem
+            assert isinstance(problem, SeriesObjective)
+            deviation = posterior_deviation(problem)
     model.load_state_dict(start)
     assert deviation is not None, "give a solver"
     return SeriesFits(fits, deviation)
 
 
-def posterior_deviation(problem: DifferentiableProblem) -> Float[Tensor, " parameter"]:
+def posterior_deviation(problem: SeriesObjective) -> Float[Tensor, " parameter"]:
     """Posterior standard deviation of every parameter at the present ones: poses, then the others."""
     problem.evaluate()
-    covariance = problem.system().covariance()
-    variance = torch.cat([covariance.item.diagonal(dim1=1, dim2=2).flatten(), covariance.shared.diagonal()])
-    return variance.sqrt()
+    found = problem.posterior()
+    return torch.cat([found.poses.diagonal(dim1=1, dim2=2).sqrt().flatten(), found.hyper_error])
 
 
 def _vector(model: SeriesModel) -> Float[Tensor, " parameter"]:

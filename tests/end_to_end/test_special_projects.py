@@ -46,7 +46,6 @@ def test_one_particle_in_a_half_set_is_enough_to_run(broken, tmp_path, mlit):
     outcome = mlit(*broken.command(tmp_path / "run", *ONCE))
     assert outcome.code == 0, outcome.stderr
     assert broken.refined(tmp_path / "run").position_rms_angstrom < 1.1 * broken.start().position_rms_angstrom
-    assert "half maps agree on nothing finer than" in outcome.stdout
 
 
 def test_one_particle_in_all_and_one_series(broken, tmp_path, mlit):

@@ -34,4 +34,4 @@ def test_given_mask_is_used_and_written(project, tmp_path, refine):
     run = refine(project, f"species.mask={tmp_path}/mask.mrc", verb="reconstruct")
     assert run.outcome.code == 0, run.outcome.stderr
     written, _ = read_mrc(run.output / "particle" / "mask.mrc")
-    np.testing.assert_allclose(written[4:-4, 4:-4, 4:-4], mask, atol=1e-3)
+    np.testing.assert_allclose(written[2:-2, 2:-2, 2:-2], mask, atol=1e-3)

@@ -6,14 +6,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.resize import crop_or_pad
 from mlit.fourier.slices import ReferenceTable
 from mlit.io.mrc import read_mrc
 from mlit.io.star import read_star
 from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.premultiply import premultiply
-from mlit.optim.arrow import ArrowSystem
 from mlit.training.data import TiltSeriesDataset
 from mlit.training.run import load_project, make_module
 
@@ -61,30 +59,11 @@ def posterior(project, output) -> Uncertainty:
         reference = torch.zeros(len(visible), dtype=torch.long)
         objective = SeriesObjective(model, cut, table, reference, context.amplitude_prior)
         objective.evaluate()
-        variances.append(image_variance(objective.system(), model)[visible].mean(0))
+        variances.append(objective.posterior().local.diagonal(dim1=2, dim2=3)[visible].mean(0))
     mean = torch.stack(variances).mean(0)
     return Uncertainty(
         float(mean[:2].sum().sqrt()), float(mean[2:5].sum().sqrt().rad2deg()), float(mean[5].sqrt()) * 1e3
     )
-
-
-def image_variance(system: ArrowSystem, model: SeriesModel) -> torch.Tensor:
-    """Posterior variance of the six local coordinates of every image."""
-    count, hyper = len(system.item), len(system.shared)
-    whole = torch.zeros(6 * count + hyper, 6 * count + hyper, dtype=torch.float64)
-    whole[: 6 * count, : 6 * count] = torch.block_diag(*system.item)
-    whole[: 6 * count, 6 * count :] = system.coupling.reshape(6 * count, hyper)
-    whole[6 * count :, : 6 * count] = whole[: 6 * count, 6 * count :].T
-    whole[6 * count :, 6 * count :] = system.shared
-    covariance = torch.linalg.inv(whole)
-    by = model.jacobians()
-    out = torch.zeros(by.poses.shape[:3], dtype=torch.float64)
-    for particle in range(count):
-        for tilt, columns in enumerate(by.columns):
-            index = torch.cat([torch.arange(6 * particle, 6 * particle + 6), 6 * count + columns])
-            slope = torch.cat([by.poses[particle, tilt], by.hyper[particle, tilt]], 1)
-            out[particle, tilt] = (slope @ covariance[index][:, index] * slope).sum(1)
-    return out
 
 
 def test_true_project_stays_true_within_its_posterior(make_project, refine):
