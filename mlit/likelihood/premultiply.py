@@ -16,6 +16,7 @@ from mlit.optics.ewald import sphere_height
 from mlit.optics.wavelength import electron_wavelength_angstrom
 from mlit.parallel import run_pieces
 
+ROOM = 1.1  # around the geometric reach, since detail at the limit is not a point
 PATCHES_PER_CHUNK = 1 << 21  # pixels of patches handled at once
 
 
@@ -49,7 +50,7 @@ def boxes_for(
     """
     reach = electron_wavelength_angstrom(voltage_kv) * abs(max_defocus_um) * 1e4 / resolution_angstrom
     tight = even_fast_size(tight_angstrom / pixel_size_angstrom)
-    large = even_fast_size((tight * pixel_size_angstrom + 2 * reach) / pixel_size_angstrom)
+    large = even_fast_size((tight * pixel_size_angstrom + 2 * ROOM * reach) / pixel_size_angstrom)
     return Boxes(max(large, tight), tight)
 
 
