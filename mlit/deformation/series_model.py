@@ -13,6 +13,8 @@ from mlit.deformation.imaging import Imaging
 from mlit.deformation.local_coordinates import ODD, VIEW_COORDINATES, Coordinate, View, aberrations, local_tangent
 from mlit.deformation.poses import Poses
 
+VIEWS_PER_CHUNK = 1 << 17  # images times directions differentiated at once; bounds memory
+
 
 @dataclass(frozen=True)
 class Jacobians:
@@ -132,7 +134,7 @@ class SeriesModel(nn.Module):
         return total
 
     @torch.no_grad()
-    def jacobians(self, chunk: int = 16) -> Jacobians:
+    def jacobians(self) -> Jacobians:
         """Differentiate the watched local coordinates of all images, by forward-mode automatic differentiation.
 
         Every parameter acts on few images: all particles are differentiated at once by their own parameters,
@@ -142,7 +144,7 @@ class SeriesModel(nn.Module):
         poses, hyper = self.poses.raw.detach(), self.hyper.detach()
         view = self.view_at(poses, hyper)
         seeds, columns = self._seeds(hyper)
-        watched = self.coordinates
+        watched, chunk = self.coordinates, max(1, VIEWS_PER_CHUNK // view.defocus_um.numel())
 
         def sweep(pose_seed: Tensor, hyper_seed: Tensor) -> Tensor:
             def flat(p: Tensor, h: Tensor) -> tuple[Tensor, ...]:
