@@ -56,7 +56,7 @@ def test_jacobians_by_poses_match_finite_differences(geometry, particles):
 def test_jacobians_by_each_parameter_of_a_block_match_finite_differences(geometry, particles, name):
     """Parameter by parameter, so that a wrong colouring (a tilt that sees another's parameter) shows."""
     model = make(geometry, particles, (name,))
-    jacobians = model.jacobians(chunk=3)
+    jacobians = model.jacobians()
     hyper = model.hyper.detach()
     assert sorted(jacobians.columns.unique().tolist()) == list(range(len(hyper)))
     largest = 0.0
