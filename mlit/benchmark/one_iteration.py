@@ -135,7 +135,7 @@ def _rebuild(prepared: Prepared, images: TiltImages, clock: Stages) -> None:
     resolution = module.schedule.map_resolution(1, prepared.resolution_angstrom)
     sums = FourierSums.zeros(2 * maps.folds, maps.box, maps.pixel_size_angstrom, resolution)
     amplitude, length = context.amplitude_prior, maps.box * maps.pixel_size_angstrom
-    weight = module.credence[name].image_weight(context.false_fraction)
+    weight = module.records[name].credence.image_weight(context.false_fraction)
     clock.time("insertion", lambda: add_to_maps(sums, model, images, context, amplitude, weight, length))
 
     def references() -> None:

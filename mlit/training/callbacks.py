@@ -80,7 +80,7 @@ class ProgressLog(Callback):
         """Say how a series went and what is left."""
         module = _refinement(pl_module)
         self.done += 1
-        status = module.statuses[batch.name]
+        status = module.records[batch.name].status
         if status.passes:
             left = (
                 (time.monotonic() - self.started)
@@ -148,7 +148,8 @@ class EpochReport(Checkpoint):
         if module.settled:
             LOG.info("settled: the last fits moved particles by less than the error that remains")
         rows = [row for row in self._rows() if int(row["iteration"]) < trainer.current_epoch]
-        for name, status in module.statuses.items():
+        for name, record in module.records.items():
+            status = record.status
             values = (
                 trainer.current_epoch,
                 name,

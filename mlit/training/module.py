@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning
@@ -16,8 +16,6 @@ from mlit.errors import InputError
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import resample_map
 from mlit.fourier.slices import ReferenceTable
-from mlit.likelihood.credence import Credence
-from mlit.likelihood.defocus_search import DefocusSearch
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.common_frame import common_frame
 from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps, reference_table
@@ -28,8 +26,9 @@ from mlit.training.ledger import SeriesLedger
 from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection, decide, log_decision
 from mlit.training.reference_scale import scale_to_images
 from mlit.training.schedule import Schedule
+from mlit.training.series_record import SeriesRecord
 from mlit.training.series_status import SeriesStatus
-from mlit.training.series_step import Fit, SeriesContext, add_to_maps, fit, relative_amplitude
+from mlit.training.series_step import Fit, SeriesContext, add_to_maps, fit
 
 LOG = logging.getLogger("mlit")
 SETTLED = 0.7  # of the expected error: the next change would hardly add to it
@@ -127,13 +126,8 @@ class RefinementModule(lightning.LightningModule):
         self.series = nn.ModuleList(models.values())
         self.contexts, self.maps, self.schedule = dict(contexts), maps, schedule
         self.solver, self.ledger = solver, ledger
-        self.amplitudes = {name: contexts[name].amplitude_prior for name in self.names}
-        self.statuses = {name: SeriesStatus("not fitted") for name in self.names}
-        self.errors: dict[str, dict[str, Tensor]] = {name: {} for name in self.names}
-        self.credence = {name: _all_believed(context) for name, context in contexts.items()}
-        self.searches: dict[str, DefocusSearch] = {}
+        self.records = {name: SeriesRecord.before_fits(context) for name, context in contexts.items()}
         self.selection = selection
-        self.evidence: dict[str, dict[str, Evidence]] = {}
         self.chosen: list[Candidate] = []
         self.references = start
         self.halves: HalfMaps | None = None
@@ -171,102 +165,76 @@ class RefinementModule(lightning.LightningModule):
         if batch.images is None:
             self._leave_out(batch)
             return
-        if self.fit_resolution_angstrom is not None:
-            self._fit_or_recall(batch.name, batch.images)
-        else:
-            self.statuses[batch.name] = SeriesStatus("not fitted")
-        amplitude = relative_amplitude(self.amplitudes[batch.name], self.contexts[batch.name].amplitude_prior)
-        assert self._sums is not None
+        name, record = batch.name, self.records[batch.name]
+        self.records[name] = record.without_fit() if self._table is None else self._fit_or_recall(name, batch.images)
+        record, model, context = self.records[name], self.model(name), self.contexts[name]
+        weight = record.credence.image_weight(context.false_fraction)
         length = self.maps.box * self.maps.pixel_size_angstrom
-        model, context = self.model(batch.name), self.contexts[batch.name]
-        weight = self.credence[batch.name].image_weight(context.false_fraction)
-        add_to_maps(self._sums, model, batch.images, context, amplitude, weight, length)
-
-    def _particle_weight(self, name: str) -> Tensor:
-        """How much each particle of a series counts in its next fit."""
-        return self.credence[name].particle_weight(self.contexts[name].false_fraction)
+        assert self._sums is not None
+        add_to_maps(self._sums, model, batch.images, context, record.relative_amplitude(context), weight, length)
 
     def particle_probability(self, name: str) -> Tensor:
         """Probability that each particle of a series is one; not a number for those that were given no weight."""
-        believed = self.credence[name].particle_probability(self.contexts[name].false_fraction)
+        believed = self.records[name].credence.particle_probability(self.contexts[name].false_fraction)
         return torch.where(self.contexts[name].use_particle, believed, torch.nan)
 
     def _leave_out(self, batch: SeriesBatch) -> None:
-        status = SeriesStatus.left_out(batch.failure or "")
-        if self.statuses[batch.name] != status:
+        status, record = SeriesStatus.left_out(batch.failure or ""), self.records[batch.name]
+        if record.status != status:
             LOG.warning("%s is %s", batch.name, status.status)
-        self.statuses[batch.name] = status
+        self.records[batch.name] = record.without_fit(status)
 
-    def _fit_or_recall(self, name: str, images: TiltImages) -> None:
+    def _fit_or_recall(self, name: str, images: TiltImages) -> SeriesRecord:
+        """Fit a series, unless that was done before an interruption."""
         known = self.ledger.find(name, self.current_epoch)
         if known is not None:
             self.model(name).load_state_dict(known["model"])
-            self.amplitudes[name] = known["amplitude"]
-            self.statuses[name] = SeriesStatus.from_mapping(known["status"])
-            self.errors[name] = known["errors"]
-            self.credence[name] = Credence(**known["credence"])
-            self._note_search(name, known["search"] and DefocusSearch(**known["search"]))
-            self.evidence[name] = {label: Evidence(*values) for label, values in known["evidence"].items()}
-            return
-        rivals, weight = self._rivals(name), self._particle_weight(name)
-        self.statuses[name], held_out = self._fit(name, images, weight)
-        if rivals and held_out is not None:
-            self.evidence[name] = self._compare(name, images, weight, held_out, rivals)
-        status = self.statuses[name]
-        if status.status.startswith("rejected"):
-            LOG.warning("%s keeps the parameters it had, its fit is %s", name, status.status)
-        state = {
-            "model": self.model(name).state_dict(),
-            "amplitude": self.amplitudes[name],
-            "status": self.statuses[name].as_mapping(),
-            "errors": self.errors[name],
-            "credence": vars(self.credence[name]),
-            "search": vars(self.searches[name]) if name in self.searches else None,
-            "evidence": {label: astuple(found) for label, found in self.evidence.get(name, {}).items()},
-        }
+            return SeriesRecord.from_mapping(known["record"])
+        record = self._fit(name, images)
+        if record.status.status.startswith("rejected"):
+            LOG.warning("%s keeps the parameters it had, its fit is %s", name, record.status.status)
+        state = {"model": self.model(name).state_dict(), "record": record.as_mapping()}
         self.ledger.record(name, self.current_epoch, state)
+        return record
 
-    def _fit(self, name: str, images: TiltImages, weight: Tensor) -> tuple[SeriesStatus, HeldOut | None]:
+    def _fit(self, name: str, images: TiltImages) -> SeriesRecord:
         """Fit one series; whatever goes wrong becomes its status, and its parameters stay as they were."""
-        model, resolution = self.model(name), self.fit_resolution_angstrom
+        model, resolution, rivals = self.model(name), self.fit_resolution_angstrom, self._rivals(name)
         assert resolution is not None
         before = {key: value.clone() for key, value in model.state_dict().items()}
-        result = self._try(model, name, images, weight)
-        if isinstance(result, str) or result.posterior is None or result.credence is None:
+        result = self._try(model, name, images)
+        if isinstance(result, str) or result.posterior is None:
             model.load_state_dict(before)
             reason = result if isinstance(result, str) else "objective is not finite"
             passes = 0 if isinstance(result, str) else result.outcome.passes
-            return SeriesStatus(f"rejected: {reason}", passes, resolution_angstrom=resolution), None
-        self._note_search(name, result.search)
-        self.amplitudes[name], self.credence[name] = result.amplitude, result.credence
-        self.errors[name] |= {"poses": result.posterior.poses} | {
-            block.name: part for block, part in model.split(result.posterior.hyper_error)
-        }
-        return SeriesStatus.of(result, resolution), HeldOut(result.posterior.held_out, result.seen)
+            status = SeriesStatus(f"rejected: {reason}", passes, resolution_angstrom=resolution)
+            return self.records[name].without_fit(status)
+        record = self.records[name].after(result, model, resolution)
+        held_out = HeldOut(result.posterior.held_out, result.seen)
+        return replace(record, evidence=self._compare(name, images, held_out, rivals))
 
-    def _try(
-        self, model: SeriesModel, name: str, images: TiltImages, weight: Tensor, more: tuple[str, ...] = ()
-    ) -> Fit | str:
+    def _try(self, model: SeriesModel, name: str, images: TiltImages, more: tuple[str, ...] = ()) -> Fit | str:
         """Fit a model of a series as this iteration asks for, or say in one line why that is impossible.
 
-        ``weight`` is that of the particles, ``more`` names blocks to refine besides.
+        ``more`` names blocks to refine besides.
         """
         assert self._table is not None
         assert self.fit_resolution_angstrom is not None
+        context = self.contexts[name]
         iteration = self.schedule.iterations[self.current_epoch - 1]
         model.activate([*iteration.blocks, *more])
         try:
             return fit(
                 model,
                 images,
-                self.contexts[name],
+                context,
                 self._table,
                 self.maps.references.tight_angstrom,
                 self.fit_resolution_angstrom,
                 self.solver,
                 iteration.learn_priors,
                 self.current_epoch == self.schedule.first_to_refine(Defocus.name),
-                weight,
+                self.records[name].credence.particle_weight(context.false_fraction),
             )
         except (RuntimeError, MemoryError) as error:
             if not _is_expected(error):
@@ -284,14 +252,13 @@ class RefinementModule(lightning.LightningModule):
         self,
         name: str,
         images: TiltImages,
-        weight: Tensor,
         present: HeldOut,
         rivals: Sequence[tuple[Candidate, SeriesModel]],
     ) -> dict[str, Evidence]:
         """Fit other models of a series and see whether they predict held-out images better."""
         found = {}
         for candidate, model in rivals:
-            result = self._try(model, name, images, weight, (candidate.block,))
+            result = self._try(model, name, images, (candidate.block,))
             if not isinstance(result, str) and result.posterior is not None:
                 found[candidate.label] = present.against(HeldOut(result.posterior.held_out, result.seen))
         return found
@@ -300,7 +267,7 @@ class RefinementModule(lightning.LightningModule):
         """Replace the models of all series where another one has predicted held-out images better."""
         if self.selection is None or self.selection.epoch != self.current_epoch:
             return
-        total = self.selection.sum(self.evidence.values())
+        total = self.selection.sum(record.evidence for record in self.records.values())
         self.chosen = decide(total, self.selection.candidates)
         log_decision(total, self.chosen)
         self._rebuild()
@@ -311,18 +278,12 @@ class RefinementModule(lightning.LightningModule):
             models = [self.selection.model(name, self.chosen, self.model(name)) for name in self.names]
             self.series = nn.ModuleList(models)
 
-    def _note_search(self, name: str, search: DefocusSearch | None) -> None:
-        """Keep what a search of this epoch has found, or that there was none."""
-        self.searches.pop(name, None)
-        if search is not None:
-            self.searches[name] = search
-
     def on_train_epoch_end(self) -> None:
         """Turn the sums into half maps and references."""
         assert self._sums is not None
         halves = self._sums.rows.unflatten(0, (2, -1))
         if not torch.any(halves):
-            reasons = "; ".join(f"{name}: {status.status}" for name, status in self.statuses.items())
+            reasons = "; ".join(f"{name}: {record.status.status}" for name, record in self.records.items())
             raise InputError(f"no tilt series could be used ({reasons})")
         for number, half in enumerate(halves, 1):
             if not torch.any(half):
@@ -353,7 +314,7 @@ class RefinementModule(lightning.LightningModule):
             return False
         if resolution is None or not self.schedule.repeats(self.current_epoch + 1, resolution, limit):
             return False
-        fitted = [status for status in self.statuses.values() if status.passes]
+        fitted = [record.status for record in self.records.values() if record.status.passes]
         return all(s.change.within(s.expected_error, SETTLED) and s.change_in_errors < SETTLED for s in fitted)
 
     def _on_scale_of_images(self, given: References) -> References:
@@ -380,36 +341,27 @@ class RefinementModule(lightning.LightningModule):
         epoch = float(self.current_epoch)
         self.log("resolution/fsc_0.143_angstrom", self.halves.curves.resolution_angstrom(0.143))
         self.log("resolution/significant_angstrom", self.halves.significant_resolution_angstrom)
-        for name, status in self.statuses.items():
-            if status.passes:
-                self.log(f"log_posterior/{name}", status.log_posterior_end)
+        for name, record in self.records.items():
+            if record.status.passes:
+                self.log(f"log_posterior/{name}", record.status.log_posterior_end)
         self.log("step", epoch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the next epoch starts from besides the parameters."""
         assert self.references is not None
         checkpoint["references"] = vars(self.references)
-        checkpoint["amplitudes"] = self.amplitudes
-        checkpoint["errors"] = self.errors
-        checkpoint["credence"] = {name: vars(credence) for name, credence in self.credence.items()}
+        checkpoint["records"] = {name: record.as_mapping() for name, record in self.records.items()}
         checkpoint["settled"] = self.settled
         checkpoint["chosen"] = [(candidate.block, dict(candidate.change)) for candidate in self.chosen]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again."""
         self.references = References(**checkpoint["references"])
-        self.amplitudes = dict(checkpoint["amplitudes"])
-        self.errors = dict(checkpoint["errors"])
-        self.credence = {name: Credence(**values) for name, values in checkpoint["credence"].items()}
+        self.records = {name: SeriesRecord.from_mapping(values) for name, values in checkpoint["records"].items()}
         self.settled = checkpoint["settled"]
         self.chosen = [Candidate(*values) for values in checkpoint["chosen"]]
         if self.chosen:
             self._rebuild()
-
-
-def _all_believed(context: SeriesContext) -> Credence:
-    """Return what holds before the first fit."""
-    return Credence.certain(len(context.group), len(context.use_tilt))
 
 
 def _is_expected(error: Exception) -> bool:

@@ -43,7 +43,6 @@ from mlit.training.run_record import claim_output, note_settings
 from mlit.training.schedule import Iteration, Schedule, never_refined
 from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model
 from mlit.training.series_status import summary_of_fits
-from mlit.training.series_step import relative_amplitude
 from mlit.training.starting_maps import starting_mask, starting_references
 
 LOG = logging.getLogger("mlit")
@@ -273,15 +272,14 @@ def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -
 def write_results(output: Path, project: Project, module: RefinementModule, cfg: DictConfig, seconds: float) -> None:
     """Write metadata, poses, maps and the summary."""
     assert module.halves is not None
-    left_out = {name: s.reason_left_out for name, s in module.statuses.items() if s.reason_left_out is not None}
+    statuses = {name: record.status for name, record in module.records.items()}
+    left_out = {name: s.reason_left_out for name, s in statuses.items() if s.reason_left_out is not None}
     used = [series for series in project.series if series.name not in left_out]
     models = {series.name: module.model(series.name) for series in used}
     for series in used:
         write_series(output / "warp_tiltseries", series, models[series.name].imaging())
-        if module.errors[series.name]:
-            write_parameters(
-                output / "parameters" / f"{series.name}.csv", models[series.name], module.errors[series.name]
-            )
+        if errors := module.records[series.name].errors:
+            write_parameters(output / "parameters" / f"{series.name}.csv", models[series.name], errors)
     folder = output / cfg.species.name
     write_particles(folder / "particles.star", final_particles(project, module, models))
     suspects = report_suspects(output, used, module)
@@ -294,7 +292,7 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
             "wall_seconds": seconds,
             "series": len(used),
             "particles": sum(len(series.particle_index) for series in used),
-            **summary_of_fits(module.statuses.values()),
+            **summary_of_fits(statuses.values()),
             "suspects": count_kinds(suspects),
             "chosen": [candidate.label for candidate in module.chosen],
             "left_out": dict(project.failures) | left_out,
@@ -309,10 +307,11 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
 def final_particles(project: Project, module: RefinementModule, models: Mapping[str, SeriesModel]) -> ParticleTable:
     """Poses of all particles, and of the fitted ones their errors and how likely they are particles."""
     particles = refined_particles(project, models)
-    fitted = [name for name in models if module.errors[name]]
+    fitted = [name for name in models if module.records[name].errors]
     if not fitted:
         return particles
-    particles = with_errors(particles, project, models, {name: module.errors[name]["poses"] for name in fitted})
+    covariances = {name: module.records[name].errors["poses"] for name in fitted}
+    particles = with_errors(particles, project, models, covariances)
     return with_probability(particles, project, {name: module.particle_probability(name) for name in fitted})
 
 
@@ -320,12 +319,11 @@ def report_suspects(output: Path, series: Sequence[SeriesInput], module: Refinem
     """Write down which picks and tilts the fits do not believe, and say so."""
     suspects = []
     for one in series:
-        if not module.errors[one.name]:
+        context, record = module.contexts[one.name], module.records[one.name]
+        if not record.errors:
             continue
-        context, credence = module.contexts[one.name], module.credence[one.name]
-        amplitude = relative_amplitude(module.amplitudes[one.name], context.amplitude_prior)
-        ratio = amplitude / context.amplitude_prior.clamp(min=1e-12)
-        found = find_suspects(one, credence, ratio, context.false_fraction)
+        ratio = record.relative_amplitude(context) / context.amplitude_prior.clamp(min=1e-12)
+        found = find_suspects(one, record.credence, ratio, context.false_fraction)
         if found:
             counts = ", ".join(f"{count} × {kind}" for kind, count in count_kinds(found).items() if count)
             LOG.info("%s: %s; listed in %s", one.name, counts, SUSPECTS)

@@ -39,7 +39,7 @@ class DefocusSearchReport(Callback):
     ) -> None:
         """Write and log, where this fit began with a search."""
         assert isinstance(pl_module, RefinementModule)
-        search = pl_module.searches.pop(batch.name, None)
+        search = pl_module.records[batch.name].search
         if search is not None:
             write_search(self.folder / f"{batch.name}.csv", search)
             LOG.info("  %s %s", batch.name, summary(search))

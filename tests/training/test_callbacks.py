@@ -46,7 +46,8 @@ def test_every_epoch_but_the_last_is_saved(module, epoch, expected):
 def test_metrics_of_an_epoch_done_again_replace_those_of_before(module, tmp_path):
     report = EpochReport(str(tmp_path))
     for epoch, passes in ((0, 0), (1, 2), (2, 3), (1, 5)):
-        module.statuses = {name: SeriesStatus("improved", passes, 1.0, 2.0, 30.0) for name in module.names}
+        status = SeriesStatus("improved", passes, 1.0, 2.0, 30.0)
+        module.records = {name: record.without_fit(status) for name, record in module.records.items()}
         report.on_train_epoch_end(Trainer(current_epoch=epoch), module)
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -59,7 +60,7 @@ def test_metrics_of_an_epoch_done_again_replace_those_of_before(module, tmp_path
 
 def test_reasons_with_commas_survive_in_the_table(module, tmp_path):
     reason = 'left out: a.mrc: 3 pixels, "all" of them, are not finite'
-    module.statuses = {name: SeriesStatus(reason) for name in module.names}
+    module.records = {name: record.without_fit(SeriesStatus(reason)) for name, record in module.records.items()}
     report = EpochReport(str(tmp_path))
     for epoch in (0, 1):
         report.on_train_epoch_end(Trainer(current_epoch=epoch), module)
@@ -69,7 +70,7 @@ def test_reasons_with_commas_survive_in_the_table(module, tmp_path):
 
 def test_progress_names_series_and_what_is_left(module, caplog):
     name = module.names[0]
-    module.statuses[name] = SeriesStatus("improved", 3, 100.0, 150.0, 30.0)
+    module.records[name] = module.records[name].without_fit(SeriesStatus("improved", 3, 100.0, 150.0, 30.0))
     progress = ProgressLog()
     with caplog.at_level(logging.INFO, logger="mlit"):
         progress.on_train_batch_end(Trainer(current_epoch=1), module, None, SeriesBatch(name, None), 0)

@@ -65,7 +65,8 @@ def uneven(small):
 )
 def test_every_optimiser_improves_every_series(small, config, words):
     module = run(small, config(ONE, *words))
-    for name, status in module.statuses.items():
+    for name, record in module.records.items():
+        status = record.status
         assert status.status in ("improved", "converged")
         assert status.log_posterior_end > status.log_posterior_start + 5
         assert raw(module, name).abs().max() > 0.05
@@ -87,12 +88,12 @@ def test_rejected_fit_gives_the_parameters_back(uneven, config, caplog, how, rea
     with caplog.at_level(logging.WARNING, logger="mlit"):
         run(uneven, config(ONE), module)
     good, bad = module.names
-    assert module.statuses[bad].status.startswith("rejected")
-    assert reason in module.statuses[bad].status
+    assert module.records[bad].status.status.startswith("rejected")
+    assert reason in module.records[bad].status.status
     assert not raw(module, bad).any()
-    assert module.statuses[good].status == "improved"
+    assert module.records[good].status.status == "improved"
     assert raw(module, good).abs().max() > 0.05
-    assert all(status.reason_left_out is None for status in module.statuses.values())
+    assert all(record.status.reason_left_out is None for record in module.records.values())
     assert f"{bad} keeps the parameters it had" in caplog.text
 
 
@@ -111,10 +112,10 @@ def test_series_without_images_is_left_out_and_named_once(small, config, caplog)
     bad, good = (series.name for series in small.series)
     with caplog.at_level(logging.WARNING, logger="mlit"):
         module = run(small, config(), data=faulty(small, [bad]))
-    reasons = {name: status.reason_left_out for name, status in module.statuses.items()}
+    reasons = {name: record.status.reason_left_out for name, record in module.records.items()}
     assert [name for name, reason in reasons.items() if reason] == [bad]
     assert "gone.mrc" in reasons[bad]
-    assert module.statuses[good].status == "improved"
+    assert module.records[good].status.status == "improved"
     assert caplog.text.count("is left out") == 1
     assert module.halves is not None
 
@@ -126,7 +127,7 @@ def test_no_series_at_all_is_refused(small, config):
 
 def test_epoch_zero_fits_nothing(small, config):
     module = run(small, config("schedule=none"))
-    assert all(status.status == "not fitted" for status in module.statuses.values())
+    assert all(record.status.status == "not fitted" for record in module.records.values())
     assert module.fit_resolution_angstrom is None
     assert module.halves is not None
     assert module.halves.first.isfinite().all()
@@ -153,7 +154,7 @@ def test_checkpoint_holds_tensors_and_plain_values_only(small, config):
     assert fresh.references is not None
     assert torch.equal(fresh.references.maps, module.references.maps)
     assert fresh.references.resolution_angstrom == module.references.resolution_angstrom
-    assert fresh.amplitudes.keys() == module.amplitudes.keys()
+    assert fresh.records.keys() == module.records.keys()
     assert raw(fresh, fresh.names[0]).abs().max() > 0.05
 
 
@@ -166,7 +167,7 @@ def test_run_goes_on_from_checkpoint_and_ledger(small, config):
     run(small, cfg, again)
     for name in first.names:
         assert torch.equal(raw(again, name), raw(first, name))
-        assert again.statuses[name] == first.statuses[name]
+        assert again.records[name].status == first.records[name].status
     assert torch.equal(again.halves.first, first.halves.first)
 
 
@@ -191,15 +192,19 @@ CANDIDATES = "model.candidates=[{image_warp: {grid: [3, 2]}}, {stage_angles: {en
 
 def test_other_models_are_compared_and_the_better_one_is_taken(small, config, monkeypatch):
     """Whatever the evidence says: here it is made to say that the finer warp is better."""
-    fine = "image_warp.grid=[3, 2]"
-    monkeypatch.setattr(module_of_runs, "decide", lambda total, candidates: [c for c in candidates if c.label == fine])
+    fine, seen = "image_warp.grid=[3, 2]", {}
+
+    def choose(total, candidates):
+        seen.update(total)
+        return [candidate for candidate in candidates if candidate.label == fine]
+
+    monkeypatch.setattr(module_of_runs, "decide", choose)
     module = run(small, config(TWICE, CANDIDATES, "model.compared_in_iteration=1"))
+    assert set(seen) == {fine, "stage_angles.enabled=False"}
+    assert all(evidence.images > 0 and evidence.error > 0 for evidence in seen.values())
     for name in module.names:
-        found = module.evidence[name]
-        assert set(found) == {fine, "stage_angles.enabled=False"}
-        assert all(evidence.images > 0 and evidence.error > 0 for evidence in found.values())
         assert module.model(name).blocks["image_warp"].shape[1:3] == (2, 3)
-        assert module.statuses[name].status in ("improved", "converged")
+        assert module.records[name].status.status in ("improved", "converged")
     assert [candidate.label for candidate in module.chosen] == [fine]
 
 

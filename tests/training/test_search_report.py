@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from dataclasses import replace
 
 import lightning
 import pytest
@@ -28,11 +29,12 @@ def test_summary_names_what_was_moved(jumps, words):
 
 def test_table_and_log_line_are_written_once(small, config, tmp_path, caplog):
     module, name = make_module(small, config()), small.series[0].name
-    module.searches[name] = search(0.0, 0.2)
+    module.records[name] = replace(module.records[name], search=search(0.0, 0.2))
     report, trainer = DefocusSearchReport(str(tmp_path / "searches")), lightning.Trainer(logger=False)
     with caplog.at_level(logging.INFO, "mlit"):
         for _ in range(2):
             report.on_train_batch_end(trainer, module, None, SeriesBatch(name, None, ""), 0)
+            module.records[name] = module.records[name].without_fit()
     with open(tmp_path / "searches" / f"{name}.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
