@@ -12,6 +12,7 @@ from mlit.parallel import run_pieces
 
 LEAST_RATIO = 4.0  # of the noise in the light to that in the shade
 LEAST_SEPARATION = 4.0  # of the two in logarithms, over their spread; two halves of one normal distribution have 2.6
+DARKEST = 0.01  # of the mean noise of an image: what is darker still, as blank parts are, sets no standard
 LEAST_PARTICLES = 0.2  # share of the particles that must lie in the light
 
 
@@ -37,7 +38,7 @@ class Shade:
         Electrons are counted, so the variance of neighbouring pixels is proportional to the electrons that came,
         whatever was added to an image or multiplied with it since. Thick and thin ice differ in it by less than a bar
         and its surroundings. Places without any sample are brighter still, so only a light that falls on particles
-        makes a shade of the rest.
+        makes a shade of the rest. Images without any noise show nothing and are all shade.
 
         Parameters
         ----------
@@ -49,16 +50,17 @@ class Shade:
             Side of the tiles in pixels.
         """
         side = min(side, *images.shape[1:])
-        tiles = torch.stack(
-            run_pieces(lambda tilt: _log_variance(images[tilt], side), range(len(images)), images.device)
+        variance = torch.stack(
+            run_pieces(lambda tilt: _noise_variance(images[tilt], side), range(len(images)), images.device)
         )
         height, width = images.shape[1:]
         inside = ((xy_pixels >= 0) & (xy_pixels < xy_pixels.new_tensor([width, height]))).all(-1)
-        dark = torch.stack([tile < _parting(tile.flatten()) for tile in tiles])
+        dark = torch.stack([_darker(tiles) for tiles in variance])
         lit = (inside & ~cls(dark, side).at(xy_pixels)).sum(0) >= LEAST_PARTICLES * inside.sum(0)
         dark &= lit[:, None, None]
         rim = F.max_pool2d(dark[:, None].float(), 3, stride=1, padding=1)[:, 0] > 0
-        return cls(rim, side)
+        blank = (variance == 0).all(-1).all(-1)
+        return cls(rim | blank[:, None, None], side)
 
     def to(self, device: torch.device) -> "Shade":
         """Copy on a device."""
@@ -80,6 +82,12 @@ class Shade:
         return self.tiles[tilt][row[:, None], column]
 
 
+def _darker(variance: Float[Tensor, "ytile xtile"]) -> Bool[Tensor, "ytile xtile"]:
+    """Tiles of the darker group, where there are two."""
+    logarithm = variance.clamp(min=DARKEST * float(variance.mean().clamp(min=1e-30))).log()
+    return logarithm < _parting(logarithm.flatten())
+
+
 def _parting(values: Float[Tensor, " tile"]) -> Float[Tensor, ""]:
     """Value that parts two groups, where there are two; else minus infinity.
 
@@ -99,13 +107,12 @@ def _parting(values: Float[Tensor, " tile"]) -> Float[Tensor, ""]:
     return values.new_tensor(float(low[best] + high[best]) / 2 if parted else -torch.inf)
 
 
-def _log_variance(image: Float[Tensor, "y x"], side: int) -> Float[Tensor, "ytile xtile"]:
-    """Logarithm of the variance of white noise in each tile, from differences along y of differences along x.
+def _noise_variance(image: Float[Tensor, "y x"], side: int) -> Float[Tensor, "ytile xtile"]:
+    """Variance of white noise in each tile, from differences along y of differences along x.
 
     These see the finest detail alone, where molecules show least.
     """
     detail = image.diff(dim=0).diff(dim=1)
     detail = torch.cat([detail, detail[-1:]])
     detail = torch.cat([detail, detail[:, -1:]], 1)
-    variance = F.avg_pool2d(detail.square()[None] / 4, side)[0]
-    return variance.clamp(min=1e-6 * variance.mean().clamp(min=1e-30)).log()
+    return F.avg_pool2d(detail.square()[None] / 4, side)[0]

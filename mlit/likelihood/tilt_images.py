@@ -108,7 +108,8 @@ def normalise(images: Float[Tensor, "tilt y x"], shade: Shade | None = None) -> 
             out[tilt] = _normalised(images[tilt])
         else:
             out[tilt] = 0
-            out[tilt][~dark] = _normalised(images[tilt][~dark])
+            if not dark.all():
+                out[tilt][~dark] = _normalised(images[tilt][~dark])
 
     run_pieces(fill, range(len(images)), images.device)
     return out

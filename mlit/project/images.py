@@ -21,12 +21,13 @@ def load_tilt_images(series: SeriesInput) -> Float[Tensor, "tilt y x"]:
     Raises
     ------
     InputError
-        If an image is absent or damaged, has another size than its series, holds values that are not
-        finite, or is the same everywhere.
+        If an image is absent or damaged, has another size than its series or holds values that are not finite, or
+        if all images are blank.
     """
     x, y = series.image_size_px
     images = torch.zeros((len(series.image_paths), y, x), dtype=torch.float32)
-    for tilt in series.use_tilt.nonzero().flatten().tolist():
+    used = series.use_tilt.nonzero().flatten().tolist()
+    for tilt in used:
         path = series.image_paths[tilt]
         image, _ = read_mrc(path)
         if image.shape != (y, x):
@@ -34,7 +35,7 @@ def load_tilt_images(series: SeriesInput) -> Float[Tensor, "tilt y x"]:
         broken = int((~np.isfinite(image)).sum())
         if broken:
             raise InputError(f"{path}: {broken} pixels are not finite; average it again or switch the tilt off")
-        if image.min() == image.max():
-            raise InputError(f"{path}: all pixels are {image.min():g}; average it again or switch the tilt off")
         images[tilt] = torch.from_numpy(image)
+    if all(images[tilt].min() == images[tilt].max() for tilt in used):
+        raise InputError(f"{series.name}: every image is the same in all of its pixels; average them again")
     return images

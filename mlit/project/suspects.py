@@ -61,7 +61,7 @@ def find_suspects(
         Share of the picks that is expected to be none.
     """
     probability, used = credence.particle_probability(false_fraction), series.use_tilt
-    usual = relative_amplitude[used].median()
+    usual = relative_amplitude[used].quantile(0.5)
     power = (relative_amplitude / usual.clamp(min=1e-12)).square() * credence.tilt_probability()
     kinds = (
         (FALSE_PICK, probability < BELIEVED, series.particle_index, credence.particle, probability),

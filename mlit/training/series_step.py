@@ -148,7 +148,8 @@ def fit(
     if outcome.status == "failed":
         return Fit(outcome, objective.amplitude, NONE, 0.0, None, None, seen, seen, search)
     posterior = objective.posterior()
-    lit = seen.sum(0) / context.visible(view, model.start.geometry.image_size_angstrom).sum(0).clamp(min=1)
+    hidden = context.visible(view, model.start.geometry.image_size_angstrom) & ~seen
+    lit = 1 - hidden.double().sum(0) / (hidden | seen).sum(0).clamp(min=1)
     credence = Credence.of(posterior.held_out, posterior.held_out_cost, posterior.power, lit)
     believed = seen & (credence.particle_probability(context.false_fraction) > 1 / 2)[:, None]
     with torch.no_grad():

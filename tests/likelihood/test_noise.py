@@ -28,6 +28,16 @@ def test_scale_of_each_tilt_is_its_own():
     assert abs(float(ratio) / 9 - 1) < 0.1
 
 
+def test_noise_is_measured_in_the_light_where_there_is_any():
+    images, place = white(2, 200, 200), spread(60, 2, 200, 200)
+    images[:, :, :120] *= 0.1
+    lit = place[..., 0] > 152
+    lit[:, 1] = False
+    power = noise_power(images, place, 64, lit)[:, 4:].mean(1)
+    assert abs(float(power[0]) - 1) < 0.1
+    assert torch.equal(power[1], noise_power(images, place, 64)[1, 4:].mean())
+
+
 def test_coloured_noise_shows_its_spectrum():
     side = 384
     frequency = torch.hypot(torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)[None])

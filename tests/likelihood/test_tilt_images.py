@@ -1,9 +1,12 @@
 """Tilt images: grey scale, filter and sampling."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
+from mlit.likelihood.shade import Shade
 from mlit.likelihood.tilt_images import TiltImages, even_fast_size, even_size, normalise, weigh
 from mlit.optics.dose import bfactor_envelope, critical_exposure_envelope
 
@@ -34,6 +37,35 @@ def test_outliers_do_not_set_the_scale():
 
 def test_a_blank_image_stays_finite():
     assert bool(torch.isfinite(normalise(torch.full((1, 8, 8), 7.0))).all())
+
+
+def left_half_dark():
+    """Shade of the left half of the second of two images of 60 x 80."""
+    tiles = torch.zeros(2, 6, 8, dtype=torch.bool)
+    tiles[1, :, :4] = True
+    return Shade(tiles, 10)
+
+
+def test_shade_has_no_part_in_the_grey_scale():
+    raw = 5 * white(2, 60, 80) + 100
+    dimmed = raw.clone()
+    dimmed[:, :, :40] *= 0.03
+    found = normalise(dimmed, left_half_dark())
+    assert torch.equal(found[0], normalise(dimmed)[0])
+    assert torch.equal(found[1, :, 40:], normalise(raw[1:, :, 40:])[0])
+    assert not found[1, :, :40].any()
+
+
+def test_images_that_are_all_shade_become_zero():
+    assert not normalise(white(2, 60, 80), Shade(torch.ones(2, 6, 8, dtype=torch.bool), 10)).any()
+
+
+def test_places_in_the_shade_are_not_lit_wherever_the_images_go():
+    images = TiltImages(white(2, 60, 80), 3.0, torch.ones(2, 48), torch.zeros(2))
+    place = torch.tensor([[30.0, 90.0], [119.0, 90.0], [121.0, 90.0]]).double()[:, None].expand(-1, 2, 2)
+    assert images.lit(place).all()
+    shaded = dataclasses.replace(images, shade=left_half_dark()).to(torch.device("cpu"))
+    assert shaded.lit(place).tolist() == [[True, False], [True, False], [True, True]]
 
 
 def test_weighting_matches_an_explicit_filter():

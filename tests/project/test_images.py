@@ -23,19 +23,26 @@ def test_pixels_are_read_as_they_are_and_unused_tilts_stay_zero(tiny):
     [
         (np.nan, r"A_1_0\.0\.mrc: 1 pixels are not finite"),
         (np.inf, r"A_1_0\.0\.mrc: 1 pixels are not finite"),
-        (None, r"A_1_0\.0\.mrc: all pixels are 7"),
     ],
 )
 def test_bad_pixels_name_the_file(tiny, value, message):
     series = load_warp_project(tiny.settings, tiny.particles).series[0]
     image = np.full((16, 24), 7.0, dtype=np.float32)
     write_mrc(series.image_paths[1], image, 4.0)
-    if value is not None:
-        image += np.arange(24)
-        image[3, 4] = value
-        header = series.image_paths[1].read_bytes()[:1024]
-        series.image_paths[1].write_bytes(header + image.tobytes())
+    image[3, 4] = value
+    header = series.image_paths[1].read_bytes()[:1024]
+    series.image_paths[1].write_bytes(header + image.tobytes())
     with pytest.raises(InputError, match=message):
+        load_tilt_images(series)
+
+
+def test_blank_images_are_read_unless_all_are_blank(tiny):
+    series = load_warp_project(tiny.settings, tiny.particles).series[0]
+    for tilt in (0, 2):
+        write_mrc(series.image_paths[tilt], np.full((16, 24), 7.0, dtype=np.float32), 4.0)
+    assert bool((load_tilt_images(series)[2] == 7).all())
+    write_mrc(series.image_paths[1], np.zeros((16, 24), dtype=np.float32), 4.0)
+    with pytest.raises(InputError, match="A: every image is the same in all of its pixels"):
         load_tilt_images(series)
 
 

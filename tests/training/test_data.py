@@ -1,8 +1,11 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 
+from mlit.io.mrc import read_mrc, write_mrc
 from mlit.training.data import SeriesBatch, TiltSeriesDataModule, TiltSeriesDataset
 
 
@@ -48,6 +51,27 @@ def test_unused_particles_do_not_measure_noise(small):
     moved = dataclasses.replace(small.particles, weight=weight, position_angstrom=position)
     second = dataset(dataclasses.replace(small, particles=moved), 0)[0]
     assert torch.equal(first.images.noise, second.images.noise)
+
+
+def test_blank_tilts_and_shade_are_kept_out(small, tmp_path):
+    paths = list(small.series[0].image_paths)
+    for tilt, columns in ((2, 96), (3, 45)):
+        image, pixel = read_mrc(paths[tilt])
+        image = image.astype(np.float32)
+        image[:, :columns] = image[:, :columns].mean()
+        paths[tilt] = tmp_path / f"{tilt}.mrc"
+        write_mrc(paths[tilt], image, pixel)
+    spoilt = dataclasses.replace(small.series[0], image_paths=tuple(paths))
+    images = dataset(small, 0, [spoilt])[0].images
+    place = torch.tensor([[20.0, 500.0], [800.0, 500.0]]).double()[:, None].expand(-1, 7, 2)
+    expected = torch.ones(2, 7, dtype=torch.bool)
+    expected[:, 2] = expected[0, 3] = False
+    assert torch.equal(images.lit(place), expected)
+    light = images.pixels[3, :, 50:]
+    assert float(light.std()) == pytest.approx(1, abs=0.05)
+    assert not images.pixels[3, :, :40].any()
+    clean = dataset(small, 0)[0].images
+    torch.testing.assert_close(images.noise[3, 4:].mean(), clean.noise[3, 4:].mean(), rtol=0.3, atol=0)
 
 
 def test_series_come_one_by_one_in_the_order_of_their_names(small):

@@ -5,6 +5,7 @@ import torch
 
 from mlit.deformation.local_coordinates import View
 from mlit.fourier.insertion import FourierSums
+from mlit.likelihood.shade import Shade
 from mlit.training import series_step
 from mlit.training.data import TiltSeriesDataset
 from mlit.training.run import make_module
@@ -73,3 +74,24 @@ def test_inserting_a_few_particles_at_a_time_changes_nothing(parts, monkeypatch)
 def test_tilts_of_no_amplitude_leave_the_maps_alone(parts):
     amplitude = torch.zeros_like(parts[1].amplitude_prior)
     assert not sums_of(parts, amplitude).any()
+
+
+def test_shade_leaves_images_out_of_the_maps_as_unused_tilts_are(parts):
+    model, context, images = parts
+    tiles = torch.zeros(len(context.use_tilt), 1, 1, dtype=torch.bool)
+    tiles[2] = True
+    shaded = model, context, dataclasses.replace(images, shade=Shade(tiles, 96))
+    unused = model, dataclasses.replace(context, use_tilt=context.use_tilt & ~tiles.flatten()), images
+    assert torch.equal(sums_of(shaded), sums_of(unused))
+    assert not torch.equal(sums_of(shaded), sums_of(parts))
+
+
+def test_particles_count_in_the_maps_by_their_weight(parts):
+    model, context, images = parts
+    chosen = torch.arange(len(context.use_particle)) % 3 == 0
+    weight = chosen.double()[:, None].expand(-1, len(context.use_tilt))
+    alone = model, dataclasses.replace(context, use_particle=chosen), images
+    expected = sums_of(alone)
+    torch.testing.assert_close(
+        sums_of(parts, weight=weight / 4), expected / 4, rtol=0.01, atol=1e-3 * float(expected.std())
+    )
