@@ -15,6 +15,7 @@ from mlit.fourier.pixels import FourierPixels
 from mlit.fourier.slices import ReferenceTable, slices
 from mlit.geometry.rotations import matrix_from_rotvec
 from mlit.geometry.series_geometry import SeriesGeometry
+from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.optim.solvers import GaussNewton
@@ -134,7 +135,11 @@ def test_it_can_be_refined(model):
     with torch.no_grad():
         images = ideal_images(model.view_at(model.poses.raw, truth), table, signal_power=300.0)
     objective = SeriesObjective(
-        model, images, table, torch.zeros(PARTICLES, dtype=torch.long), torch.ones(TILTS, dtype=torch.float64)
+        model,
+        ImageBatches.whole(images),
+        table,
+        torch.zeros(PARTICLES, dtype=torch.long),
+        torch.ones(TILTS, dtype=torch.float64),
     )
     outcome = GaussNewton(passes=8).solve(objective)
     assert outcome.status == "converged"

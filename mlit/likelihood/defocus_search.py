@@ -21,6 +21,7 @@ from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.amplitude import fitted_amplitude
 from mlit.likelihood.chunk import bring_up_to_date, images_per_chunk
 from mlit.likelihood.columns import model_columns
+from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.parallel import run_pieces
 
@@ -102,11 +103,14 @@ def _shells(slope: Float[Tensor, " pixel"], reach_um: float) -> tuple[Int[Tensor
     return shell, total.index_add(0, shell, slope.double()) / torch.bincount(shell)
 
 
-def offsets_to_try(images: ParticleImages, reach_um: float) -> Float[Tensor, " offset"]:
-    """Offsets from minus to plus a reach (µm), as dense as the finest detail asks for; the middle one is 0."""
-    finest = STEP_RAD / float(images.slope.abs().max())
+def offsets_to_try(slope: Float[Tensor, " pixel"], reach_um: float) -> Float[Tensor, " offset"]:
+    """Offsets from minus to plus a reach (µm), as dense as the finest detail asks for; the middle one is 0.
+
+    ``slope`` is the derivative of γ by defocus (rad/µm).
+    """
+    finest = STEP_RAD / float(slope.abs().max())
     steps = max(FEWEST_STEPS, math.ceil(reach_um / finest))
-    return torch.arange(-steps, steps + 1, dtype=torch.float64, device=images.slope.device) / steps * reach_um
+    return torch.arange(-steps, steps + 1, dtype=torch.float64, device=slope.device) / steps * reach_um
 
 
 @dataclass(frozen=True)
@@ -223,7 +227,7 @@ class DefocusSearch:
 
 @torch.no_grad()
 def search_defocus(
-    images: ParticleImages,
+    images: ImageBatches,
     view: View,
     table: ReferenceTable,
     map_index: Int[Tensor, " particle"],
@@ -252,8 +256,11 @@ def search_defocus(
         When to jump.
     """
     rule = rule or JumpRule()
-    offset = offsets_to_try(images, reach_um)
-    cross, power = phase_products(images, view, table, map_index, reach_um).at(offset)
+    offset = offsets_to_try(images.slope, reach_um)
+    pairs = [
+        phase_products(batch, view.of(some), table, map_index[some], reach_um).at(offset) for some, batch in images
+    ]
+    cross, power = (torch.stack(part).sum(0) for part in zip(*pairs, strict=True))
     expected = amplitude_prior.to(cross)[:, None].expand_as(cross)
     amplitude = fitted_amplitude(cross, power, expected, math.inf)
     curves = amplitude * cross - amplitude.square() * power / 2

@@ -11,8 +11,8 @@ from mlit.deformation.local_coordinates import VIEW_COORDINATES, local_cotangent
 from mlit.deformation.series_model import Jacobians, SeriesModel
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.amplitude import AMPLITUDE_WIDTH, fitted_amplitude
+from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.normal_equations import SeriesSystem, assemble, with_prior
-from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.posterior import held_out, local_covariance
 from mlit.likelihood.statistics import LocalStatistics, local_statistics
 from mlit.optics.ctf import ANGSTROM_PER_MICROMETRE
@@ -114,7 +114,7 @@ class SeriesObjective:
     def __init__(
         self,
         model: SeriesModel,
-        images: ParticleImages,
+        images: ImageBatches,
         table: ReferenceTable,
         map_index: Int[Tensor, " particle"],
         amplitude_prior: Float[Tensor, " tilt"],
@@ -145,7 +145,10 @@ class SeriesObjective:
     @torch.no_grad()
     def _pass(self) -> tuple[LocalStatistics, float]:
         """One pass over the images at the present parameters, and the objective."""
-        statistics = local_statistics(self.images, self.model(), self.table, self.map_index)
+        view, table, map_index = self.model(), self.table, self.map_index
+        statistics = LocalStatistics.joined(
+            [local_statistics(images, view.of(some), table, map_index[some]) for some, images in self.images]
+        )
         self.amplitude = self._fit_amplitude(statistics)
         self.passes += 1
         return statistics, self._value(statistics)

@@ -1,6 +1,7 @@
 """One pass over the images: log-likelihood, gradient and curvature in local coordinates."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int
@@ -41,6 +42,13 @@ class LocalStatistics:
     cross_slope: Float[Tensor, "particle tilt coordinate"]
     power_slope: Float[Tensor, "particle tilt coordinate"]
     curvature: Float[Tensor, "particle tilt coordinate coordinate"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["LocalStatistics"]) -> "LocalStatistics":
+        """Put statistics of some particles after those of others."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def log_likelihood(self, amplitude: Float[Tensor, " tilt"]) -> Float[Tensor, "particle tilt"]:
         """Log-likelihood of every image for given amplitudes."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,6 +17,7 @@ from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.credence import Credence
 from mlit.likelihood.defocus_search import DefocusPrior, DefocusSearch, search_defocus
 from mlit.likelihood.deviation import NONE, Deviation
+from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import Posterior, SeriesObjective, Tolerance
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.premultiply import premultiply
@@ -62,7 +64,8 @@ class Fit:
     search: DefocusSearch | None = None
 
 
-BYTES_PER_INSERTION = 1 << 28  # premultiplied images held at once while inserting
+BYTES_PER_FIT = 1 << 31  # of premultiplied images in a batch; two batches are held
+BYTES_PER_INSERTION = 1 << 28  # the same while they are put into the maps
 
 
 @dataclass(frozen=True)
@@ -128,14 +131,14 @@ def fit(
         view, before = model(), {block.name: block.physical() for block in model.active_blocks}
     defocus = _to_be_searched(model) if look_far else None
     reach = 0.0 if defocus is None else defocus.search_um
-    particle_images = _cut(model, images, context, tight_angstrom, resolution_angstrom, reach)
+    particle_images = _cut_for_fit(model, images, context, tight_angstrom, resolution_angstrom, reach)
     search = None
     if defocus is not None:
         search = _search(defocus, particle_images, view, context, table)
         if bool(search.accepted.any()):
             defocus.jump(search.jump_um)
             del particle_images  # never hold both
-            particle_images = _cut(model, images, context, tight_angstrom, resolution_angstrom)
+            particle_images = _cut_for_fit(model, images, context, tight_angstrom, resolution_angstrom)
     wavelength = model.start.optics.wavelength_angstrom
     tolerance = Tolerance.at(resolution_angstrom, tight_angstrom / 2, wavelength)
     objective = SeriesObjective(
@@ -168,30 +171,66 @@ def _change_in_errors(model: SeriesModel, before: Mapping[str, Tensor], errors: 
     return max((float(change.square().mean().sqrt()) for change in changes), default=0.0)
 
 
-@torch.no_grad()
-def _cut(
+def _cut_for_fit(
     model: SeriesModel,
     images: TiltImages,
     context: SeriesContext,
     tight_angstrom: float,
     resolution_angstrom: float,
     defocus_reach_um: float = 0.0,
-) -> ParticleImages:
+) -> ImageBatches:
     """Cut out all particles for a fit, at the present parameters."""
-    view, imaging = model(), model.imaging()
-    return premultiply(
+    return _cut(
+        model,
         images,
-        imaging.optics,
-        view.xy_angstrom,
-        view.defocus_um,
-        context.visible(view, imaging.geometry.image_size_angstrom) & images.lit(view.xy_angstrom),
+        context,
         tight_angstrom,
         resolution_angstrom,
-        quadrature=model.changes_ctf,
+        BYTES_PER_FIT,
+        quadrature=model.changes_ctf or context.ewald_hand != 0,
         coordinates=model.coordinates,
         ewald_hand=context.ewald_hand,
         defocus_reach_um=defocus_reach_um,
     )
+
+
+@torch.no_grad()
+def _cut(
+    model: SeriesModel,
+    images: TiltImages,
+    context: SeriesContext,
+    box_angstrom: float,
+    resolution_angstrom: float,
+    bytes_at_once: int,
+    quadrature: bool = False,
+    **options: Any,
+) -> ImageBatches:
+    """Cut out all particles at the present parameters, as many at once as memory allows.
+
+    ``options`` are those of :func:`mlit.likelihood.premultiply.premultiply`.
+    """
+    view, imaging = model(), model.imaging()
+    visible = context.visible(view, imaging.geometry.image_size_angstrom) & images.lit(view.xy_angstrom)
+    weighted = weigh(images, resolution_angstrom)
+
+    def cut(some: Int[Tensor, " some"]) -> ParticleImages:
+        part = view.of(some)
+        return premultiply(
+            images,
+            imaging.optics,
+            part.xy_angstrom,
+            part.defocus_um,
+            visible[some],
+            box_angstrom,
+            resolution_angstrom,
+            quadrature,
+            weighted,
+            **options,
+        )
+
+    pixels = (box_angstrom / resolution_angstrom) ** 2 * torch.pi / 2
+    bytes_each = (2 if quadrature else 1) * torch.complex64.itemsize * pixels * visible.shape[1]
+    return ImageBatches(cut, visible, max(1, int(bytes_at_once / bytes_each)))
 
 
 def _to_be_searched(model: SeriesModel) -> Defocus | None:
@@ -201,7 +240,7 @@ def _to_be_searched(model: SeriesModel) -> Defocus | None:
 
 
 def _search(
-    defocus: Defocus, images: ParticleImages, view: View, context: SeriesContext, table: ReferenceTable
+    defocus: Defocus, images: ImageBatches, view: View, context: SeriesContext, table: ReferenceTable
 ) -> DefocusSearch:
     prior = DefocusPrior(defocus.in_units(defocus.raw.detach()), defocus.in_units(defocus.prior.width()))
     reach = defocus.search_um
@@ -229,23 +268,6 @@ def add_to_maps(
 ) -> None:
     """Add all particles of a series to the sums with their amplitudes and weights, a few at a time."""
     with torch.no_grad():
-        view, imaging = model(), model.imaging()
-    visible = context.visible(view, imaging.geometry.image_size_angstrom) & images.lit(view.xy_angstrom)
-    tilts = visible.shape[1]
-    pixels = (box_angstrom / sums.resolution_angstrom) ** 2 * torch.pi / 2
-    step = max(1, int(BYTES_PER_INSERTION / (8 * pixels * tilts)))
-    weighted = weigh(images, sums.resolution_angstrom)
-    for part in torch.arange(len(visible)).split(step):
-        some = view.of(part)
-        particle_images = premultiply(
-            images,
-            imaging.optics,
-            some.xy_angstrom,
-            some.defocus_um,
-            visible[part],
-            box_angstrom,
-            sums.resolution_angstrom,
-            quadrature=False,
-            weighted=weighted,
-        )
-        insert_particles(sums, particle_images, some, context.group[part], amplitude, weight[part])
+        view = model()
+    for some, cut in _cut(model, images, context, box_angstrom, sums.resolution_angstrom, BYTES_PER_INSERTION):
+        insert_particles(sums, cut, view.of(some), context.group[some], amplitude, weight[some])

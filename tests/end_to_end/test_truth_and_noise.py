@@ -10,6 +10,7 @@ from mlit.fourier.resize import crop_or_pad
 from mlit.fourier.slices import ReferenceTable
 from mlit.io.mrc import read_mrc
 from mlit.io.star import read_star
+from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.premultiply import premultiply
 from mlit.training.data import TiltSeriesDataset
@@ -57,7 +58,7 @@ def posterior(project, output) -> Uncertainty:
         box = len(own) * pixel
         cut = premultiply(images, model.start.optics, view.xy_angstrom, view.defocus_um, visible, box, 16.5, True)
         reference = torch.zeros(len(visible), dtype=torch.long)
-        objective = SeriesObjective(model, cut, table, reference, context.amplitude_prior)
+        objective = SeriesObjective(model, ImageBatches.whole(cut), table, reference, context.amplitude_prior)
         objective.evaluate()
         variances.append(objective.posterior().local.diagonal(dim1=2, dim2=3)[visible].mean(0))
     mean = torch.stack(variances).mean(0)

@@ -18,6 +18,7 @@ from mlit.likelihood.defocus_search import (
     phase_products,
     search_defocus,
 )
+from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.premultiply import premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
@@ -131,13 +132,13 @@ def test_the_ends_of_the_reach_are_as_if_cut_there(series, noisy, offset):
 
 def test_offsets_reach_both_ends_and_follow_the_finest_detail(series, noisy):
     images = series.cut(noisy, series.view())
-    offsets = offsets_to_try(images, REACH)
+    offsets = offsets_to_try(images.slope, REACH)
     assert float(offsets[0]) == -REACH
     assert float(offsets[-1]) == REACH
     assert float(offsets[len(offsets) // 2]) == 0
     step = float(offsets[1] - offsets[0]) * float(images.slope.abs().max())
     assert 0.3 < step <= math.pi / 8 + 1e-9
-    assert len(offsets_to_try(images, 1e-3)) == 17
+    assert len(offsets_to_try(images.slope, 1e-3)) == 17
 
 
 def test_tilts_beyond_the_reach_of_a_fit_are_found_and_others_left_alone(series, noisy):
@@ -177,7 +178,7 @@ def test_noise_is_never_taken_for_a_far_peak(series, signal):
     prior = DefocusPrior(torch.zeros(TILTS).double(), torch.full((TILTS,), 0.06).double())
     for seed in range(10):
         images = series.cut(with_noise(signal * series.clean, seed), view, defocus_reach_um=REACH)
-        found = search_defocus(images, view, series.table, WHICH, EXPECTED, prior, REACH)
+        found = search_defocus(ImageBatches.whole(images), view, series.table, WHICH, EXPECTED, prior, REACH)
         assert not found.accepted.any()
         assert float(found.log_likelihood.min()) >= 0, "no signal is always an explanation"
 
@@ -187,10 +188,10 @@ def test_tilts_out_of_use_stay(series, noisy):
     images = series.cut(noisy, view, defocus_reach_um=REACH)
     prior = DefocusPrior(torch.zeros(TILTS).double(), torch.full((TILTS,), 0.06).double())
     used = torch.tensor([1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
-    found = search_defocus(images, view, series.table, WHICH, used, prior, REACH)
+    found = search_defocus(ImageBatches.whole(images), view, series.table, WHICH, used, prior, REACH)
     assert found.accepted.tolist() == [True, False, True, True]
     nobody = dataclasses.replace(images, valid=images.valid & (torch.arange(TILTS) != 2))
-    found = search_defocus(nobody, view, series.table, WHICH, EXPECTED, prior, REACH)
+    found = search_defocus(ImageBatches.whole(nobody), view, series.table, WHICH, EXPECTED, prior, REACH)
     assert found.accepted.tolist() == [True, True, False, True]
 
 

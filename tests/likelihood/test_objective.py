@@ -13,6 +13,7 @@ from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.deformation.stage_angles import StageAngles
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import SeriesObjective, Tolerance
 from mlit.likelihood.premultiply import premultiply
 from mlit.likelihood.tilt_images import TiltImages
@@ -62,7 +63,7 @@ def make_objective(error=0.0, amplitude_prior=None, seed=0):
     )
     table = ReferenceTable.from_maps(blobs.volume(24, PIXEL)[None].float(), PIXEL, padding=3)
     prior = torch.ones(TILTS, dtype=torch.float64) if amplitude_prior is None else amplitude_prior
-    return SeriesObjective(model, cut, table, torch.zeros(4, dtype=torch.long), prior)
+    return SeriesObjective(model, ImageBatches.whole(cut), table, torch.zeros(4, dtype=torch.long), prior)
 
 
 def flat_gradient(objective):
@@ -206,9 +207,10 @@ def test_passes_are_counted():
 
 def test_images_that_are_not_finite_fail():
     objective = make_objective()
-    data = objective.images.data.clone()
+    ((_, images),) = objective.images
+    data = images.data.clone()
     data[0, 0, 0] = float("nan")
-    objective.images = dataclasses.replace(objective.images, data=data)
+    objective.images = ImageBatches.whole(dataclasses.replace(images, data=data))
     before = [p.detach().clone() for p in objective.model.parameters()]
     assert maximise(objective, Settings()).status == "failed"
     assert all(torch.equal(p, b) for p, b in zip(objective.model.parameters(), before, strict=True))

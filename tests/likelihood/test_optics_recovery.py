@@ -11,6 +11,7 @@ from mlit.deformation.poses import Poses
 from mlit.deformation.registry import make_blocks
 from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import SeriesObjective, Tolerance
 from mlit.likelihood.premultiply import premultiply
 from mlit.likelihood.tilt_images import TiltImages
@@ -80,7 +81,7 @@ def objective_of(start, block, images, blobs, place, rotation):
     table = ReferenceTable.from_maps(blobs.volume(36, PIXEL)[None].float(), PIXEL, padding=3)
     amplitude, which = torch.ones(TILTS, dtype=torch.float64), torch.zeros(len(place), dtype=torch.long)
     strict = Tolerance(**{name: value / 20 for name, value in vars(Tolerance()).items() if name != "errors"})
-    return SeriesObjective(model, cut, table, which, amplitude, tolerance=strict)
+    return SeriesObjective(model, ImageBatches.whole(cut), table, which, amplitude, tolerance=strict)
 
 
 @pytest.mark.parametrize("name", OPTIONS)

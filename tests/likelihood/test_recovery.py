@@ -14,6 +14,7 @@ from mlit.deformation.volume_warp import VolumeWarp
 from mlit.fourier.slices import ReferenceTable
 from mlit.geometry.rotations import rotvec_from_matrix
 from mlit.geometry.trajectory import normalised_dose
+from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import SeriesObjective
 from mlit.optim.solvers import GaussNewton
 from tests.brute_force import flat_geometry, imaging_of
@@ -88,7 +89,9 @@ def test_what_the_images_show_is_found(active, samples, prior):
     images = ideal_images(truth, reference(), signal_power=3000.0)
     group, amplitude = torch.zeros(PARTICLES, dtype=torch.long), torch.ones(TILTS, dtype=torch.float64)
     before = errors(model, truth)
-    outcome = GaussNewton(passes=12).solve(SeriesObjective(model, images, reference(), group, amplitude))
+    outcome = GaussNewton(passes=12).solve(
+        SeriesObjective(model, ImageBatches.whole(images), reference(), group, amplitude)
+    )
     after = errors(model, truth)
     assert outcome.end > outcome.start
     assert after[0] < 0.1 * before[0]

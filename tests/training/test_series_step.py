@@ -5,7 +5,9 @@ import torch
 
 from mlit.deformation.local_coordinates import View
 from mlit.fourier.insertion import FourierSums
+from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.shade import Shade
+from mlit.optim.solvers import GaussNewton
 from mlit.training import series_step
 from mlit.training.data import TiltSeriesDataset
 from mlit.training.run import make_module
@@ -69,6 +71,27 @@ def test_inserting_a_few_particles_at_a_time_changes_nothing(parts, monkeypatch)
     assert whole.abs().max() > 0
     monkeypatch.setattr(series_step, "BYTES_PER_INSERTION", 1)
     torch.testing.assert_close(sums_of(parts), whole, rtol=1e-4, atol=1e-5 * float(whole.abs().max()))
+
+
+def test_fitting_a_few_particles_at_a_time_changes_nothing(parts, monkeypatch):
+    model, context, images = parts
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    volume = torch.zeros(16, 16, 16)
+    volume[6:10, 5:9, 7:12] = 1.0
+    table = ReferenceTable.from_maps(volume.expand(int(context.group.max()) + 1, -1, -1, -1), 9.0)
+    model.activate(["poses", "image_warp", "defocus"])
+    ends = []
+    for limit in (series_step.BYTES_PER_FIT, 1):
+        monkeypatch.setattr(series_step, "BYTES_PER_FIT", limit)
+        model.load_state_dict(start)
+        found = series_step.fit(model, images, context, table, 144.0, 25.0, GaussNewton(2))
+        assert found.posterior is not None
+        ends.append((model.poses.raw.detach().clone(), found.posterior.hyper_error, found.outcome.end))
+    (poses, errors, value), (again, errors_again, value_again) = ends
+    assert poses.abs().max() > 0.05
+    torch.testing.assert_close(again, poses, rtol=0, atol=0.02)
+    torch.testing.assert_close(errors_again, errors, rtol=0.02, atol=0)
+    assert value_again == pytest.approx(value, rel=0.01)
 
 
 def test_tilts_of_no_amplitude_leave_the_maps_alone(parts):
