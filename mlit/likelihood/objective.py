@@ -221,13 +221,14 @@ class SeriesObjective:
         assert self._jacobians is not None
         weight = self.weight[:, None, None]  # of a particle alone, the covariance is that of a weight of one
         local = weight[..., None] * local_covariance(self._jacobians, covariance)
+        power = self._statistics.power * self.amplitude.square()
         predicted = held_out(
             self._statistics.log_likelihood(self.amplitude),
             self._statistics.gradient(self.amplitude),
             self._curvature(self._statistics),
             local,
+            power,
         )
-        power = self._statistics.power * self.amplitude.square()
         errors = weight * covariance.poses, covariance.variance().sqrt(), local
         return Posterior(*errors, predicted.log_likelihood, predicted.cost, power)
 

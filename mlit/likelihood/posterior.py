@@ -24,6 +24,8 @@ def local_covariance(
     shared = by_hyper @ covariance.per_tilt @ by_hyper.transpose(-1, -2)
     return own + mixed + mixed.transpose(-1, -2) + shared
 
+LEAST_DEVIATIONS = 3.0  # how far below its mean the log-likelihood of an image without its signal can be
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -46,6 +48,7 @@ def held_out(
     gradient: Float[Tensor, "particle tilt coordinate"],
     curvature: Float[Tensor, "particle tilt coordinate coordinate"],
     covariance: Float[Tensor, "particle tilt coordinate coordinate"],
+    power: Float[Tensor, "particle tilt"],
 ) -> Prediction:
     """Log-likelihood that every image would have if it had been kept out of the fit.
 
@@ -54,16 +57,23 @@ def held_out(
     ``u = -(1 - S H)⁻¹ S g`` with S the covariance of u, and L is read there. No second fit is needed. The covariance
     without the image is ``(1 - S H)⁻¹ S``, and half the trace of its product with H is what it costs in the mean.
 
+    The parabola ends where nothing of the prediction meets the image any more: there L is normal about half the power
+    of the signal below zero, with that power as its variance. Where the others say hardly anything about an image, u is
+    beyond that, and L is held at three standard deviations below.
+
     Parameters
     ----------
     log_likelihood, gradient, curvature
         Of every image at the optimum.
     covariance
         Of its local coordinates, see :func:`local_covariance`.
+    power
+        Squared length of the predicted signal in units of the noise.
     """
     one = torch.eye(curvature.shape[-1], dtype=curvature.dtype, device=curvature.device)
     without = torch.linalg.solve(one - covariance @ curvature, covariance)
     moved = -(without @ gradient[..., None]).squeeze(-1)
     bent = torch.einsum("pti,ptij,ptj->pt", moved, curvature, moved)
     cost = torch.einsum("ptij,ptji->pt", without, curvature) / 2
-    return Prediction(log_likelihood + (gradient * moved).sum(-1) - bent / 2, cost)
+    predicted = log_likelihood + (gradient * moved).sum(-1) - bent / 2
+    return Prediction(predicted.maximum(-power / 2 - LEAST_DEVIATIONS * power.sqrt()), cost)

@@ -15,6 +15,7 @@ POSES, HYPER = 6 * PARTICLES, TILTS * PER_TILT
 
 
 COLUMNS = torch.arange(HYPER).reshape(TILTS, PER_TILT)
+STRONG = torch.full((PARTICLES, TILTS), 1e6, dtype=torch.float64)
 LAYOUT = HyperLayout(COLUMNS, torch.ones(PER_TILT, dtype=torch.bool), COLUMNS, torch.zeros(0, dtype=torch.long))
 
 
@@ -80,7 +81,7 @@ def test_covariance_in_the_images_is_that_of_the_dense_inverse(parabola, spread)
 
 
 def test_held_out_likelihood_is_that_of_a_fit_without_the_image(parabola, spread):
-    found = held_out(parabola.value, parabola.gradient, parabola.curvature, spread).log_likelihood
+    found = held_out(parabola.value, parabola.gradient, parabola.curvature, spread, STRONG).log_likelihood
     expected = torch.stack([torch.stack([parabola.without(p, t) for t in range(TILTS)]) for p in range(PARTICLES)])
     torch.testing.assert_close(found, expected)
     assert bool((found < parabola.value).all()), "no image is predicted better than it is fitted"
@@ -88,12 +89,19 @@ def test_held_out_likelihood_is_that_of_a_fit_without_the_image(parabola, spread
 
 def test_images_that_do_not_pull_lose_nothing(parabola, spread):
     still = torch.zeros_like(parabola.gradient)
-    found = held_out(parabola.value, still, parabola.curvature, spread)
+    found = held_out(parabola.value, still, parabola.curvature, spread, STRONG)
     torch.testing.assert_close(found.log_likelihood, parabola.value)
 
 
+def test_a_prediction_far_off_misses_the_signal_and_no_more(parabola, spread):
+    """The parabola goes on down without end; an image without its signal does not."""
+    power = torch.rand(PARTICLES, TILTS, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    far = held_out(parabola.value, 1e3 * parabola.gradient, parabola.curvature, spread, power).log_likelihood
+    torch.testing.assert_close(far, -power / 2 - 3 * power.sqrt())
+
+
 def test_cost_is_what_errors_of_the_prediction_lose_in_the_mean(parabola, spread):
-    found = held_out(parabola.value, parabola.gradient, parabola.curvature, spread).cost
+    found = held_out(parabola.value, parabola.gradient, parabola.curvature, spread, STRONG).cost
     p, t = 1, 2
     by, curvature = parabola.dense[p, t], parabola.curvature[p, t]
     without = by @ torch.linalg.inv(parabola.matrix - by.T @ curvature @ by) @ by.T
