@@ -57,6 +57,10 @@ class Blobs:
         weight = 0.5 + torch.rand(count, generator=generator, dtype=torch.float64)
         return cls(centre / centre.norm(dim=1, keepdim=True) * length, weight, sigma)
 
+    def without_mean(self) -> "Blobs":
+        """Blobs with as much density below zero as above."""
+        return Blobs(self.centre, self.weight - self.weight.mean(), self.sigma)
+
     def volume(self, n: int, pixel_size: float) -> Float[Tensor, "z y x"]:
         """Density sampled on a grid with the centre at index n // 2."""
         return self._render(self.centre, n, pixel_size)
