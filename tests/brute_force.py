@@ -92,30 +92,6 @@ class Blobs:
         return Blobs(copies, self.weight.repeat(len(operators)) / len(operators), self.sigma)
 
 
-def image_of(
-    particles: list[tuple[Blobs, Tensor, Tensor, float]],
-    optics: Optics,
-    tilt: int,
-    shape: tuple[int, int],
-    pixel_size: float,
-    magnification: Float[Tensor, "2 2"] | None = None,
-) -> Float[Tensor, "y x"]:
-    """Noise-free tilt image of particles ``(blobs, rotation, xy in Å, defocus in µm)``, by one large transform."""
-    height, width = shape
-    side = 2 * max(shape)
-    axis = torch.fft.fftfreq(side, pixel_size, dtype=torch.float64)
-    ky, kx = torch.meshgrid(axis, axis, indexing="ij")
-    plane = torch.stack([kx, ky], -1)
-    seen = plane if magnification is None else plane @ magnification.T
-    total = torch.zeros(side, side, dtype=torch.complex128)
-    for blobs, rotation, xy, defocus in particles:
-        gamma = optics.static_phase(plane)[tilt] + defocus * optics.defocus_slope(plane)
-        place = -2 * torch.pi * (plane @ xy.double()) - optics.odd_phase(plane)
-        model = blobs.transform(seen @ rotation[:2]) * torch.polar(torch.ones_like(place), place)
-        total += -torch.sin(gamma) * model
-    return torch.fft.ifft2(total).real[:height, :width] / pixel_size**2
-
-
 def flat_geometry(tilts: int, side: float, defocus: float = 1.0) -> SeriesGeometry:
     """A plain tilt series of a thin square volume."""
     angle = torch.linspace(-0.7, 0.7, tilts, dtype=torch.float64)

@@ -24,7 +24,8 @@ from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optim.solvers import GaussNewton
 from mlit.training.series_step import SeriesContext, fit
-from tests.brute_force import Blobs, flat_geometry, image_of, imaging_of, rotations
+from tests.brute_force import Blobs, flat_geometry, imaging_of, rotations
+from tests.simulated import clean_images
 
 SIDE, PIXEL, TILTS, PARTICLES, DETAIL, BOX, REACH, SIGMA = 256.0, 2.0, 4, 4, 4.4, 72.0, 0.3, 1.3
 SHAPE = (int(SIDE / PIXEL), int(SIDE / PIXEL))
@@ -55,16 +56,7 @@ class Series:
         self.place = torch.tensor([[85.0, 90, 30], [170, 88, 35], [90, 172, 28], [172, 168, 36]]).double()
         self.rotation = rotations(PARTICLES, seed=3)
         self.table = ReferenceTable.from_maps(self.blobs.volume(36, PIXEL)[None].float(), PIXEL)
-        geometry = self.truth.geometry
-        projection, turned = geometry.project(self.place), geometry.orient(self.rotation, self.place)
-        self.clean = torch.stack([self._image(projection, turned, tilt) for tilt in range(TILTS)]).float()
-
-    def _image(self, projection, turned, tilt):
-        particles = [
-            (self.blobs, turned[p, tilt], projection.xy_angstrom[p, tilt], float(projection.defocus_um[p, tilt]))
-            for p in range(PARTICLES)
-        ]
-        return image_of(particles, self.truth.optics, tilt, SHAPE, PIXEL)
+        self.clean = clean_images(self.view(), self.truth.optics, self.blobs, SHAPE, PIXEL).float()
 
     def model(self, error_um, search_um=0.0):
         wrong = self.truth.geometry.defocus_um + torch.tensor(error_um, dtype=torch.float64)

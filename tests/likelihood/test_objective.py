@@ -7,63 +7,37 @@ import torch
 
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.image_warp import ImageWarp
-from mlit.deformation.imaging import Imaging
 from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.deformation.stage_angles import StageAngles
-from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.image_batches import ImageBatches
-from mlit.likelihood.objective import SeriesObjective, Tolerance
-from mlit.likelihood.premultiply import premultiply
-from mlit.likelihood.tilt_images import TiltImages
+from mlit.likelihood.objective import Tolerance
 from mlit.optim.levenberg_marquardt import Settings, maximise
-from tests.brute_force import Blobs, flat_geometry, image_of, plain_optics, rotations
+from tests.brute_force import Blobs, flat_geometry, imaging_of, rotations
+from tests.simulated import Setting
 
 SIDE, PIXEL, TILTS = 480.0, 4.0, 3
 
 
 def make_objective(error=0.0, amplitude_prior=None, seed=0):
     """Four molecules in three tilts of a small series, started with an error in units of the priors."""
-    geometry = flat_geometry(TILTS, SIDE)
+    imaging = imaging_of(flat_geometry(TILTS, SIDE))
     blobs = Blobs.molecule(30.0, 5.5)
     blobs.weight *= 500
+    setting = Setting.of(blobs, PIXEL, 10.0, 92.0, padding=3)
     place = torch.tensor([[150.0, 150, 50], [330, 160, 70], [160, 320, 65], [320, 330, 40]]).double()
-    rotation = rotations(4, seed=3)
-    optics = plain_optics(TILTS)
-    imaging = Imaging(geometry, optics)
-    projection, turned = geometry.project(place), geometry.orient(rotation, place)
-    images = []
-    for tilt in range(TILTS):
-        particles = [
-            (blobs, turned[p, tilt], projection.xy_angstrom[p, tilt], float(projection.defocus_um[p, tilt]))
-            for p in range(4)
-        ]
-        images.append(image_of(particles, optics, tilt, (int(SIDE / PIXEL),) * 2, PIXEL))
-    noise = torch.randn(TILTS, 120, 120, generator=torch.Generator().manual_seed(seed))
-    tilts = TiltImages(torch.stack(images).float() + noise, PIXEL, torch.ones(TILTS, 48), torch.zeros(TILTS))
     model = SeriesModel(
         imaging,
-        Poses(place, rotation, PosePrior(3.0, 3.0)),
+        Poses(place, rotations(4, seed=3), PosePrior(3.0, 3.0)),
         [ImageWarp(imaging, (2, 2), 5.0, 2.0, 0.5), StageAngles(imaging, 0.5), Defocus(imaging, 0.1)],
     )
+    objective = setting.objective(model, setting.images(model, seed), amplitude_prior)
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(error * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-    cut = premultiply(
-        tilts,
-        optics,
-        projection.xy_angstrom,
-        projection.defocus_um,
-        torch.ones(4, TILTS, dtype=torch.bool),
-        92.0,
-        10.0,
-        True,
-    )
-    table = ReferenceTable.from_maps(blobs.volume(24, PIXEL)[None].float(), PIXEL, padding=3)
-    prior = torch.ones(TILTS, dtype=torch.float64) if amplitude_prior is None else amplitude_prior
-    return SeriesObjective(model, ImageBatches.whole(cut), table, torch.zeros(4, dtype=torch.long), prior)
+    return objective
 
 
 def flat_gradient(objective):

@@ -12,7 +12,8 @@ from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optics.astigmatism import astigmatism_vector
 from mlit.optics.ctf import Optics
-from tests.brute_force import Blobs, image_of, no_aberrations, rotations
+from tests.brute_force import Blobs, no_aberrations, rotations
+from tests.simulated import clean_images
 
 PIXEL = 4.0
 
@@ -212,9 +213,7 @@ class Simulated:
         )
 
     def expected(self, shift, turn, defocus):
-        view = self.view(shift, turn, defocus)
-        particle = (self.blobs, view.rotation[0, 0], view.xy_angstrom[0, 0], float(view.defocus_um))
-        return image_of([particle], self.optics, 0, (112, 128), PIXEL)
+        return clean_images(self.view(shift, turn, defocus), self.optics, self.blobs, (112, 128), PIXEL)[0]
 
     def exact(self, *change):
         """-|X - model|² / 2 + |X|² / 2."""

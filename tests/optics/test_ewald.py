@@ -12,7 +12,8 @@ from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optics.ewald import sphere_height
 from mlit.optics.wavelength import electron_wavelength_angstrom
-from tests.brute_force import Blobs, image_of, no_aberrations, plain_optics, rotations
+from tests.brute_force import Blobs, no_aberrations, plain_optics, rotations
+from tests.simulated import clean_images
 
 PIXEL, SHAPE, DEFOCUS, VOLTAGE = 1.25, (240, 240), 0.3, 20.0
 PLACE = torch.tensor([143.0, 154.7], dtype=torch.float64)
@@ -39,19 +40,20 @@ class Pair:
         self.optics = dataclasses.replace(plain_optics(1), voltage_kv=VOLTAGE, cs_mm=0.0)
         self.rotation = rotations(2, seed=5)[1]
         places = self.blobs.centre @ self.rotation.T
-        parts = [
-            (
+        image = sum(
+            clean_images(
+                View((PLACE + place[:2])[None, None], self.rotation[None, None], defocus, no_aberrations(1)),
+                self.optics,
                 Blobs(torch.zeros(1, 3), weight[None], self.blobs.sigma),
-                self.rotation,
-                PLACE + place[:2],
-                DEFOCUS + hand * 1e-4 * float(place[2]),
+                SHAPE,
+                PIXEL,
             )
             for place, weight in zip(places, self.blobs.weight, strict=True)
-        ]
-        image = image_of(parts, self.optics, 0, SHAPE, PIXEL)
+            for defocus in [(DEFOCUS + hand * 1e-4 * place[2])[None, None]]
+        )
         frequency = torch.linspace(0, 0.5 / PIXEL, 48)
         noise = torch.exp(-((2 * torch.pi * self.blobs.sigma * frequency) ** 2))
-        self.images = TiltImages(image[None].float(), PIXEL, noise[None], torch.zeros(1))
+        self.images = TiltImages(image.float(), PIXEL, noise[None], torch.zeros(1))
 
     def statistics(self, ewald_hand):
         """Explained share of the image, and the gradient by defocus in units of its curvature."""
