@@ -10,6 +10,8 @@ from torch import Tensor
 from mlit.fourier.shells import cube_edge, shell_counts, shell_frequencies, shell_index, shell_sum, spectral_power
 from mlit.parallel import run_pieces
 
+HIGHEST = 0.9  # correlation that counts where few coefficients are left, which can agree by chance
+
 
 @dataclass(frozen=True)
 class FscCurves:
@@ -180,7 +182,8 @@ def last_significant_shell(
     independent noise: 1 / √(independent coefficients) per shell, through the smoothing. Dips at CTF zeros are
     bridged: the search ends after max(4, a tenth of the shell's number) shells without signal, so that lucky
     shells in a long tail of noise are not found. Shells with too few coefficients to be judged (a correlation
-    of 0.5 would not be significant) do not count as being without signal.
+    of 0.5 would not be significant) do not count as being without signal; there, Fisher's transform (artanh) of the
+    curve is judged in its place, since small symmetric molecules leave so few that no correlation would be enough.
 
     Parameters
     ----------
@@ -197,8 +200,10 @@ def last_significant_shell(
     matrix = _smoothing_matrix(shells, width_shells)
     independent = shell_counts(2 * (shells - 1)).double() / 2 * independent_fraction
     deviation = (matrix.square() / independent.clamp(min=1)).sum(1).sqrt()
-    significant = (matrix @ curve.cpu().double() > significance * deviation).tolist()
-    telling = (significance * deviation < 0.5).tolist()
+    telling = significance * deviation < 0.5
+    curve = curve.cpu().double()
+    evidence = torch.where(telling, matrix @ curve, matrix @ curve.clamp(-HIGHEST, HIGHEST).atanh())
+    significant = (evidence > significance * deviation).tolist()
     last, misses = 0, 0
     for shell in range(1, shells):
         if significant[shell]:

@@ -181,3 +181,15 @@ def test_wiener_weights_minimise_the_error_of_both_kinds_of_map():
 def test_no_weight_for_noise():
     curve = torch.tensor([1.0] + [0.05, -0.1, 0.02, -0.03] * 8)
     assert wiener_weights(curve).abs().max() == 0
+
+
+@pytest.mark.parametrize("operators", [1, 24, 60])
+def test_symmetry_that_leaves_few_coefficients_does_not_hide_agreement(operators):
+    """In a mask of a tenth of the box, as around a small molecule; noise of as few coefficients stays noise."""
+    fraction, shells = 0.1 / operators, 23
+    agreeing = torch.where(torch.arange(shells) <= 12, 0.97, 0.0)
+    assert 10 <= last_significant_shell(agreeing, fraction) <= 15
+    generator = torch.Generator().manual_seed(0)
+    freedom = shell_counts(2 * (shells - 1)) * fraction
+    noise = torch.randn(100, shells, generator=generator) / freedom.clamp(min=1).sqrt()
+    assert sum(last_significant_shell(curve.clamp(-1, 1), fraction) > 0 for curve in noise) <= 10
