@@ -24,6 +24,7 @@ def local_covariance(
     shared = by_hyper @ covariance.per_tilt @ by_hyper.transpose(-1, -2)
     return own + mixed + mixed.transpose(-1, -2) + shared
 
+
 LEAST_DEVIATIONS = 3.0  # how far below its mean the log-likelihood of an image without its signal can be
 
 
