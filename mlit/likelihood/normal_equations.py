@@ -94,12 +94,12 @@ class SeriesSystem:
         """Gradient by poses and hyperparameters."""
         return self._apart(self.arrow.item_gradient, self.arrow.shared_gradient)
 
-    def predicted_gain(self, poses: Float[Tensor, "particle pose"], hyper: Float[Tensor, " hyper"]) -> float:
-        """Rise of the quadratic model for a step."""
+    def with_gradient(self, poses: Float[Tensor, "particle pose"], hyper: Float[Tensor, " hyper"]) -> "SeriesSystem":
+        """Return the system with another gradient."""
         if not self.tilts_first:
-            return self.arrow.predicted_gain(poses, hyper)
+            return replace(self, arrow=self.arrow.with_gradient(poses, hyper))
         rest = torch.cat([poses.flatten(), hyper[self.layout.rest]])
-        return self.arrow.predicted_gain(hyper[self.layout.local], rest)
+        return replace(self, arrow=self.arrow.with_gradient(hyper[self.layout.local], rest))
 
     def _apart(self, item: Tensor, shared: Tensor) -> tuple[Tensor, Tensor]:
         if not self.tilts_first:

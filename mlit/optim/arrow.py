@@ -4,7 +4,7 @@ These are the normal equations of bundle adjustment. The items are eliminated (S
 block is solved, and the items follow by back-substitution.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -58,12 +58,14 @@ class ArrowSystem:
         shared = torch.cholesky_solve(right[:, None], torch.linalg.cholesky(schur)).squeeze(-1)
         return lean - gain @ shared, shared
 
-    def predicted_gain(self, item: Tensor, shared: Tensor) -> float:
-        """Rise of the quadratic model for a step."""
-        linear = (self.item_gradient * item).sum() + self.shared_gradient @ shared
-        curved = torch.einsum("pa,pab,pb->", item, self.item, item) + shared @ self.shared @ shared
-        mixed = torch.einsum("pa,pas,s->", item, self.coupling, shared)
-        return float(linear - curved / 2 - mixed)
+    @property
+    def gradient(self) -> tuple[Float[Tensor, "item a"], Float[Tensor, " shared"]]:
+        """Gradient by items and shared parameters."""
+        return self.item_gradient, self.shared_gradient
+
+    def with_gradient(self, item: Float[Tensor, "item a"], shared: Float[Tensor, " shared"]) -> "ArrowSystem":
+        """Return the system with another gradient."""
+        return replace(self, item_gradient=item, shared_gradient=shared)
 
     def covariance(self) -> "ArrowCovariance":
         """Inverse of the curvature: posterior covariance of the parameters.

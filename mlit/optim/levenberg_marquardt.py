@@ -6,21 +6,15 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from mlit.optim.secant import LocalModel, Secants, inner
+
 
 @runtime_checkable
-class Quadratic(Protocol):
+class Quadratic(LocalModel, Protocol):
     """Local model of an objective: a parabola of items and shared parameters."""
 
     def damped(self, damping: float) -> "Quadratic":
         """Return a model with the diagonal of its curvature multiplied by ``1 + damping``."""
-        ...
-
-    def solve(self) -> tuple[Tensor, Tensor]:
-        """Step to the maximum."""
-        ...
-
-    def predicted_gain(self, item: Tensor, shared: Tensor, /) -> float:
-        """Rise for a step."""
         ...
 
 
@@ -76,24 +70,31 @@ class Outcome:
 
 
 def maximise(problem: ArrowProblem, settings: Settings) -> Outcome:
-    """Climb until steps no longer matter; the true objective decides whether a step is kept."""
+    """Climb until steps no longer matter; the true objective decides whether a step is kept.
+
+    Curvature is that of the normal equations, corrected along the last steps by what the gradient really did there.
+    """
     best = start = problem.evaluate()
     if not torch.isfinite(torch.tensor(start)):
         return Outcome("failed", 1, start, start)
     damping, passes, status = settings.damping, 1, "unchanged"
+    secants, last = Secants(), None
     while passes < settings.max_passes:
         system = problem.system()
-        item, shared = system.damped(damping).solve()
-        if problem.step_size(item, shared) < 1:
+        if last is not None:
+            secants.add(*last, system.gradient)
+        step = secants.step(system.damped(damping))
+        if problem.step_size(*step) < 1:
             return Outcome("converged", passes, start, best)
-        problem.move(item, shared)
+        problem.move(*step)
         value = problem.evaluate()
         passes += 1
         if value > best:
-            ratio = (value - best) / max(system.predicted_gain(item, shared), 1e-12)
-            best, status = value, "improved"
+            ratio = (value - best) / max(inner(system.gradient, step) / 2, 1e-12)
+            best, status, last = value, "improved", (step, system.gradient)
             damping *= 0.2 if ratio > 0.5 else 1.0
         else:
             problem.undo()
-            damping = max(damping, 1e-3) * 10
+            secants.forget()
+            damping, last = max(damping, 1e-3) * 10, None
     return Outcome(status, passes, start, best)

@@ -53,18 +53,6 @@ def test_covariance_is_the_diagonal_of_the_inverse(shared):
     assert torch.allclose(hyper, inverse[12:, 12:])
 
 
-@pytest.mark.parametrize("shared", [0, 5])
-def test_predicted_gain_is_that_of_the_quadratic(shared):
-    system = random_system(shared=shared, seed=2)
-    matrix, gradient = dense(system)
-    step = torch.randn(len(gradient), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    gain = system.predicted_gain(step[:12].reshape(4, 3), step[12:])
-    assert gain == pytest.approx(float(gradient @ step - step @ matrix @ step / 2))
-    best = system.predicted_gain(*system.solve())
-    assert best == pytest.approx(float(gradient @ torch.linalg.solve(matrix, gradient) / 2))
-    assert best > gain
-
-
 def test_damping_adds_to_the_diagonal_and_leaves_the_system_alone():
     system = random_system()
     before, _ = dense(system)

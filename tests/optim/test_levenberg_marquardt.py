@@ -101,3 +101,11 @@ def test_passes_are_limited_and_the_gain_is_kept():
     outcome = maximise(problem, Settings(max_passes=3))
     assert (outcome.status, outcome.passes) == ("improved", 3)
     assert outcome.start < outcome.end == problem.true_value()
+
+
+def test_curvature_that_is_far_too_large_is_seen_through_after_one_step():
+    """By itself, every step would leave four fifths of the way: eight passes would still be far off."""
+    problem = Quadratic(trust=5.0)
+    outcome = maximise(problem, Settings(max_passes=8))
+    assert (outcome.status, outcome.passes) == ("converged", 3)
+    assert outcome.end == pytest.approx(0, abs=1e-6)
