@@ -1,5 +1,7 @@
 """What is noted while a solver is at work."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from mlit.optim.solvers import Adam, GaussNewton, Lbfgs
 
 
 class Line:
-    """``-(x - 1)² / 2`` for one item, with a curvature that is too high by half, so that steps fall short."""
+    """``1 - cosh(x - 1)`` for one item, with a curvature that is too high by half, so that steps fall short."""
 
     def __init__(self):
         self.item = nn.Parameter(torch.zeros(1, 1, dtype=torch.float64))
@@ -21,15 +23,15 @@ class Line:
 
     def loss(self):
         self.passes += 1
-        return (self.item - 1).square().sum() / 2
+        return (self.item - 1).cosh().sum() - 1
 
     def evaluate(self):
         return -float(self.loss().detach())
 
     def system(self):
         none = torch.zeros(0, dtype=torch.float64)
-        curvature = torch.full((1, 1, 1), 1.5, dtype=torch.float64)
-        return ArrowSystem(curvature, none.reshape(1, 1, 0), none.reshape(0, 0), 1 - self.item.detach(), none)
+        curvature = torch.full((1, 1, 1), 1.5 * math.cosh(1), dtype=torch.float64)
+        return ArrowSystem(curvature, none.reshape(1, 1, 0), none.reshape(0, 0), (1 - self.item.detach()).sinh(), none)
 
     @torch.no_grad()
     def move(self, item, shared):
@@ -49,7 +51,7 @@ def test_every_pass_is_noted_with_its_objective(solver):
     record = recording.recorded.record
     assert record.status == outcome.status
     assert len(record.values) == len(record.elapsed) == problem.passes == outcome.passes
-    assert record.values[0] == outcome.start == -0.5
+    assert record.values[0] == outcome.start == pytest.approx(1 - math.cosh(1))
     assert max(record.values) == outcome.end
     assert record.elapsed == sorted(record.elapsed)
     assert 0 <= record.pass_cpu_seconds + record.equation_cpu_seconds <= record.cpu_seconds

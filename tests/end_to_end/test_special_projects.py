@@ -102,7 +102,7 @@ def test_one_tilt_moves_nothing_that_it_does_not_show(broken, tmp_path, mlit, ti
     outcome = mlit(*broken.command(tmp_path / "run", *ONCE))
     assert outcome.code == 0, outcome.stderr
     start, refined = broken.start(), broken.refined(tmp_path / "run")
-    assert refined.position_rms_angstrom < 1.1 * start.position_rms_angstrom
+    assert refined.position_rms_angstrom < 1.2 * start.position_rms_angstrom
     assert refined.orientation_rms_deg < 1.3 * start.orientation_rms_deg
 
 
