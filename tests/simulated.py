@@ -12,7 +12,7 @@ from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import SeriesObjective
-from mlit.likelihood.premultiply import premultiply
+from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optics.astigmatism import astigmatism_vector
 from mlit.optics.ctf import Optics
@@ -65,10 +65,7 @@ class Setting:
             view.xy_angstrom,
             view.defocus_um,
             torch.ones_like(view.defocus_um, dtype=torch.bool),
-            self.box_angstrom,
-            self.detail_angstrom,
-            model.changes_ctf,
-            coordinates=model.coordinates,
+            ImageRequest(self.box_angstrom, self.detail_angstrom, model.changes_ctf, model.coordinates),
         )
         particles, tilts = view.defocus_um.shape
         which = torch.zeros(particles, dtype=torch.long)

@@ -54,19 +54,53 @@ def boxes_for(
     return Boxes(max(large, tight), tight)
 
 
+@dataclass(frozen=True)
+class ImageRequest:
+    """What is wanted of particle images.
+
+    Attributes
+    ----------
+    tight_angstrom
+        Side of the box to keep.
+    resolution_angstrom
+        Finest detail to keep.
+    quadrature
+        Whether to make the quadrature images that a refinement of the CTF needs.
+    coordinates
+        Local coordinates that may change afterwards; those of each image itself always may.
+    ewald_hand
+        +1 where greater depth means more underfocus and the curvature of the Ewald sphere counts, -1 where it means
+        less; 0 for flat slices. Curvature takes quadrature images.
+    defocus_reach_um
+        How much farther from focus than at the cut the images are to be looked at; makes the large box larger.
+    """
+
+    tight_angstrom: float
+    resolution_angstrom: float
+    quadrature: bool = False
+    coordinates: Sequence[int] = ()
+    ewald_hand: int = 0
+    defocus_reach_um: float = 0.0
+
+    @property
+    def spectra(self) -> int:
+        """Transforms that are made of each image."""
+        return 2 if self.quadrature or self.ewald_hand else 1
+
+    def bytes_per_image(self) -> float:
+        """Memory that one image takes, about."""
+        pixels = (self.tight_angstrom / self.resolution_angstrom) ** 2 * torch.pi / 2
+        return self.spectra * pixels * torch.complex64.itemsize
+
+
 def premultiply(
     images: TiltImages,
     optics: Optics,
     xy_angstrom: Float[Tensor, "particle tilt 2"],
     defocus_um: Float[Tensor, "particle tilt"],
     valid: Bool[Tensor, "particle tilt"],
-    tight_angstrom: float,
-    resolution_angstrom: float,
-    quadrature: bool,
+    request: ImageRequest,
     weighted: WeightedImages | None = None,
-    coordinates: Sequence[int] = (),
-    ewald_hand: int = 0,
-    defocus_reach_um: float = 0.0,
 ) -> ParticleImages:
     """Cut out all particles of a series, multiply them by their CTF and keep the pixels that matter.
 
@@ -80,64 +114,55 @@ def premultiply(
         Where to cut, and the defocus of each image.
     valid
         Images to make; others stay zero.
-    tight_angstrom
-        Side of the box to keep.
-    resolution_angstrom
-        Finest detail to keep.
-    quadrature
-        Whether to make the quadrature images that a refinement of the CTF needs.
+    request
+        Box, detail and what else to make.
     weighted
-        ``weigh(images, resolution_angstrom)`` where several calls share it.
-    coordinates
-        Local coordinates that may change afterwards; those of each image itself always may.
-    ewald_hand
-        +1 where greater depth means more underfocus and the curvature of the Ewald sphere counts, -1 where it means
-        less; 0 for flat slices. Curvature takes quadrature images.
-    defocus_reach_um
-        How much farther from focus than here the images are to be looked at; makes the large box larger.
+        ``weigh(images, request.resolution_angstrom)`` where several calls share it.
     """
-    quadrature = quadrature or ewald_hand != 0
-    weighted = weighted or weigh(images, resolution_angstrom)
-    pixel = weighted.pixel_size_angstrom
-    max_defocus = float(defocus_um[valid].abs().max()) if valid.any() else 1.0
-    max_defocus += defocus_reach_um + float(optics.astigmatism_um.norm(dim=-1).max()) / 2
-    boxes = boxes_for(pixel, tight_angstrom, resolution_angstrom, max_defocus, optics.voltage_kv)
-    kept = FourierPixels.inside(boxes.tight, pixel, resolution_angstrom, weighted.pixels.device)
+    weighted = weighted or weigh(images, request.resolution_angstrom)
+    boxes = _boxes(request, weighted.pixel_size_angstrom, optics, defocus_um[valid])
+    device = weighted.pixels.device
+    kept = FourierPixels.inside(boxes.tight, weighted.pixel_size_angstrom, request.resolution_angstrom, device)
     cutter = _Cutter(weighted, optics, boxes, kept)
     particles, tilts = valid.shape
-    data = torch.zeros(particles, tilts, kept.count, dtype=torch.complex64, device=weighted.pixels.device)
-    second = torch.zeros_like(data) if quadrature else data[:, :0]
+    data = torch.zeros(request.spectra, particles, tilts, kept.count, dtype=torch.complex64, device=device)
     chunk = max(1, PATCHES_PER_CHUNK // boxes.large**2)
 
     def cut(tilt: int) -> None:
         seen = valid[:, tilt].nonzero().squeeze(1)
         for part in seen.split(chunk) if len(seen) else ():
-            first, other = cutter.cut(tilt, xy_angstrom[part, tilt], defocus_um[part, tilt], quadrature)
-            data[part, tilt] = first
-            if other is not None:
-                second[part, tilt] = other
+            cutter.cut(data[:, :, tilt], part, tilt, xy_angstrom[part, tilt], defocus_um[part, tilt])
 
     run_pieces(cut, range(tilts), data.device)
     mean = (defocus_um * valid).sum(0) / valid.sum(0).clamp(min=1)
     power, power_cos, power_sin = _power(images, optics, mean, boxes, kept)
-    slope = optics.defocus_slope(kept.frequency).float()
-    watched = WatchedAberrations.of(optics, coordinates, kept)
+    watched = WatchedAberrations.of(optics, request.coordinates, kept)
     sphere = sphere_height(kept.frequency, optics.wavelength_angstrom).float()
     return ParticleImages(
         kept,
-        data,
-        second,
+        data[0],
+        data[1] if len(data) > 1 else data[0, :, :0],
         power,
         power_cos,
         power_sin,
-        slope,
+        optics.defocus_slope(kept.frequency).float(),
         xy_angstrom,
         defocus_um,
         mean,
         valid,
         watched if watched.coordinates else None,
-        ewald_hand * sphere if ewald_hand else None,
+        request.ewald_hand * sphere if request.ewald_hand else None,
     )
+
+
+def _boxes(
+    request: ImageRequest, pixel_size_angstrom: float, optics: Optics, defocus_um: Float[Tensor, " image"]
+) -> Boxes:
+    """Boxes that serve all images of a request."""
+    farthest = float(defocus_um.abs().max()) if len(defocus_um) else 1.0
+    farthest += request.defocus_reach_um + float(optics.astigmatism_um.norm(dim=-1).max()) / 2
+    detail = request.resolution_angstrom
+    return boxes_for(pixel_size_angstrom, request.tight_angstrom, detail, farthest, optics.voltage_kv)
 
 
 class _Cutter:
@@ -152,8 +177,11 @@ class _Cutter:
         self.centring = centring_signs(kept)
         self.odd = _odd_phasor(optics, self.frequency)
 
-    def cut(self, tilt: int, xy_angstrom: Tensor, defocus_um: Tensor, quadrature: bool) -> tuple[Tensor, Tensor | None]:
-        """Premultiplied images ``"patch pixel"`` and, if asked for, their quadrature."""
+    def cut(self, out: Tensor, part: Tensor, tilt: int, xy_angstrom: Tensor, defocus_um: Tensor) -> None:
+        """Write the premultiplied images of some particles in a tilt, and their quadrature where ``out`` has room.
+
+        ``out`` is "spectrum particle pixel".
+        """
         pixel = self.weighted.pixel_size_angstrom
         position = xy_angstrom / pixel
         whole = position.round()
@@ -167,8 +195,8 @@ class _Cutter:
         middle = defocus_um.mean()
         common = (self.static[tilt] + middle * self.slope).remainder(2 * torch.pi).float()
         gamma = common + (defocus_um - middle).float()[:, None, None] * self.slope_float
-        first = self._crop(spectra * -torch.sin(gamma))
-        return first, self._crop(spectra * -torch.cos(gamma)) if quadrature else None
+        for spectrum, wave in zip(out, (torch.sin, torch.cos), strict=False):
+            spectrum[part] = self._crop(spectra * -wave(gamma))
 
     def _crop(self, spectra: Tensor) -> Tensor:
         large, tight = self.boxes.large, self.boxes.tight

@@ -170,11 +170,6 @@ class ModelSelection:
     build: Callable[[str, Options], SeriesModel]
     epoch: int
 
-    def sum(self, evidence: Iterable[Mapping[str, Evidence]]) -> dict[str, Evidence]:
-        """Evidence of all series together, for each candidate."""
-        series = list(evidence)
-        return {c.label: sum((e.get(c.label, Evidence()) for e in series), Evidence()) for c in self.candidates}
-
     def model(self, name: str, changes: Sequence[Candidate], present: SeriesModel) -> SeriesModel:
         """Make the model of a series with some changes, starting from where the present one is."""
         options = self.options
@@ -184,8 +179,20 @@ class ModelSelection:
         model.take_over(present)
         return model
 
+    def rivals(self, name: str, present: SeriesModel) -> list[tuple[Candidate, SeriesModel]]:
+        """Models of a series to compare with the present one, each starting from where it is."""
+        return [(candidate, self.model(name, [candidate], present)) for candidate in self.candidates]
 
-def log_decision(evidence: Mapping[str, Evidence], chosen: Sequence[Candidate]) -> None:
+    def choose(self, evidence: Iterable[Mapping[str, Evidence]]) -> list[Candidate]:
+        """Choose by the evidence of all series together, for each candidate, and say so."""
+        series = list(evidence)
+        total = {c.label: sum((e.get(c.label, Evidence()) for e in series), Evidence()) for c in self.candidates}
+        chosen = decide(total, self.candidates)
+        _log_decision(total, chosen)
+        return chosen
+
+
+def _log_decision(evidence: Mapping[str, Evidence], chosen: Sequence[Candidate]) -> None:
     """Say what was compared and what follows."""
     taken = {candidate.label for candidate in chosen}
     for label, found in evidence.items():

@@ -23,7 +23,7 @@ from mlit.maps.rigid_motion import move_map
 from mlit.optim.solvers import Solver
 from mlit.training.data import SeriesBatch
 from mlit.training.ledger import SeriesLedger
-from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection, decide, log_decision
+from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection
 from mlit.training.reference_scale import scale_to_images
 from mlit.training.schedule import Schedule
 from mlit.training.series_record import SeriesRecord
@@ -199,8 +199,9 @@ class RefinementModule(lightning.LightningModule):
 
     def _fit(self, name: str, images: TiltImages) -> SeriesRecord:
         """Fit one series; whatever goes wrong becomes its status, and its parameters stay as they were."""
-        model, resolution, rivals = self.model(name), self.fit_resolution_angstrom, self._rivals(name)
+        model, resolution = self.model(name), self.fit_resolution_angstrom
         assert resolution is not None
+        rivals = self.selection.rivals(name, model) if self.selection and self._selects_model else []
         before = {key: value.clone() for key, value in model.state_dict().items()}
         result = self._try(model, name, images)
         if isinstance(result, str) or result.posterior is None:
@@ -241,12 +242,10 @@ class RefinementModule(lightning.LightningModule):
                 raise
             return str(error).splitlines()[0]
 
-    def _rivals(self, name: str) -> list[tuple[Candidate, SeriesModel]]:
-        """Models to compare in this iteration, where the present one is before its fit."""
-        if self.selection is None or self.selection.epoch != self.current_epoch:
-            return []
-        present = self.model(name)
-        return [(c, self.selection.model(name, [c], present)) for c in self.selection.candidates]
+    @property
+    def _selects_model(self) -> bool:
+        """Whether other models are compared in this epoch."""
+        return self.selection is not None and self.selection.epoch == self.current_epoch
 
     def _compare(
         self,
@@ -265,12 +264,9 @@ class RefinementModule(lightning.LightningModule):
 
     def _take_better_model(self) -> None:
         """Replace the models of all series where another one has predicted held-out images better."""
-        if self.selection is None or self.selection.epoch != self.current_epoch:
-            return
-        total = self.selection.sum(record.evidence for record in self.records.values())
-        self.chosen = decide(total, self.selection.candidates)
-        log_decision(total, self.chosen)
-        self._rebuild()
+        if self.selection and self._selects_model:
+            self.chosen = self.selection.choose(record.evidence for record in self.records.values())
+            self._rebuild()
 
     def _rebuild(self) -> None:
         assert self.selection is not None

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,7 +19,7 @@ from mlit.likelihood.deviation import NONE, Deviation
 from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import Posterior, SeriesObjective, Tolerance
 from mlit.likelihood.particle_images import ParticleImages
-from mlit.likelihood.premultiply import premultiply
+from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.tilt_images import TiltImages, weigh
 from mlit.maps.reconstruction import insert_particles
 from mlit.optim.levenberg_marquardt import Outcome
@@ -85,7 +84,7 @@ class SeriesContext:
     border_angstrom
         Particles nearer to the edge of an image than this are not used there.
     ewald_hand
-        Hand of the curvature of the Ewald sphere in fits, see :func:`mlit.likelihood.premultiply.premultiply`.
+        Hand of the curvature of the Ewald sphere in fits, see :class:`mlit.likelihood.premultiply.ImageRequest`.
     false_fraction
         Share of the particles that is expected to be none.
     """
@@ -130,15 +129,24 @@ def fit(
     with torch.no_grad():
         view, before = model(), {block.name: block.physical() for block in model.active_blocks}
     defocus = _to_be_searched(model) if look_far else None
-    reach = 0.0 if defocus is None else defocus.search_um
-    particle_images = _cut_for_fit(model, images, context, tight_angstrom, resolution_angstrom, reach)
+    request = ImageRequest(
+        tight_angstrom,
+        resolution_angstrom,
+        quadrature=model.changes_ctf,
+        coordinates=model.coordinates,
+        ewald_hand=context.ewald_hand,
+    )
     search = None
-    if defocus is not None:
+    if defocus is None:
+        particle_images = _cut(model, images, context, request, BYTES_PER_FIT)
+    else:
+        wide = replace(request, defocus_reach_um=defocus.search_um)
+        particle_images = _cut(model, images, context, wide, BYTES_PER_FIT)
         search = _search(defocus, particle_images, view, context, table)
         if bool(search.accepted.any()):
             defocus.jump(search.jump_um)
             del particle_images  # never hold both
-            particle_images = _cut_for_fit(model, images, context, tight_angstrom, resolution_angstrom)
+            particle_images = _cut(model, images, context, request, BYTES_PER_FIT)
     wavelength = model.start.optics.wavelength_angstrom
     tolerance = Tolerance.at(resolution_angstrom, tight_angstrom / 2, wavelength)
     objective = SeriesObjective(
@@ -171,65 +179,20 @@ def _change_in_errors(model: SeriesModel, before: Mapping[str, Tensor], errors: 
     return max((float(change.square().mean().sqrt()) for change in changes), default=0.0)
 
 
-def _cut_for_fit(
-    model: SeriesModel,
-    images: TiltImages,
-    context: SeriesContext,
-    tight_angstrom: float,
-    resolution_angstrom: float,
-    defocus_reach_um: float = 0.0,
-) -> ImageBatches:
-    """Cut out all particles for a fit, at the present parameters."""
-    return _cut(
-        model,
-        images,
-        context,
-        tight_angstrom,
-        resolution_angstrom,
-        BYTES_PER_FIT,
-        quadrature=model.changes_ctf or context.ewald_hand != 0,
-        coordinates=model.coordinates,
-        ewald_hand=context.ewald_hand,
-        defocus_reach_um=defocus_reach_um,
-    )
-
-
 @torch.no_grad()
 def _cut(
-    model: SeriesModel,
-    images: TiltImages,
-    context: SeriesContext,
-    box_angstrom: float,
-    resolution_angstrom: float,
-    bytes_at_once: int,
-    quadrature: bool = False,
-    **options: Any,
+    model: SeriesModel, images: TiltImages, context: SeriesContext, request: ImageRequest, bytes_at_once: int
 ) -> ImageBatches:
-    """Cut out all particles at the present parameters, as many at once as memory allows.
-
-    ``options`` are those of :func:`mlit.likelihood.premultiply.premultiply`.
-    """
+    """Cut out all particles at the present parameters, as many at once as memory allows."""
     view, imaging = model(), model.imaging()
     visible = context.visible(view, imaging.geometry.image_size_angstrom) & images.lit(view.xy_angstrom)
-    weighted = weigh(images, resolution_angstrom)
+    weighted = weigh(images, request.resolution_angstrom)
 
     def cut(some: Int[Tensor, " some"]) -> ParticleImages:
         part = view.of(some)
-        return premultiply(
-            images,
-            imaging.optics,
-            part.xy_angstrom,
-            part.defocus_um,
-            visible[some],
-            box_angstrom,
-            resolution_angstrom,
-            quadrature,
-            weighted,
-            **options,
-        )
+        return premultiply(images, imaging.optics, part.xy_angstrom, part.defocus_um, visible[some], request, weighted)
 
-    pixels = (box_angstrom / resolution_angstrom) ** 2 * torch.pi / 2
-    bytes_each = (2 if quadrature else 1) * torch.complex64.itemsize * pixels * visible.shape[1]
+    bytes_each = request.bytes_per_image() * visible.shape[1]
     return ImageBatches(cut, visible, max(1, int(bytes_at_once / bytes_each)))
 
 
@@ -269,5 +232,6 @@ def add_to_maps(
     """Add all particles of a series to the sums with their amplitudes and weights, a few at a time."""
     with torch.no_grad():
         view = model()
-    for some, cut in _cut(model, images, context, box_angstrom, sums.resolution_angstrom, BYTES_PER_INSERTION):
+    request = ImageRequest(box_angstrom, sums.resolution_angstrom)
+    for some, cut in _cut(model, images, context, request, BYTES_PER_INSERTION):
         insert_particles(sums, cut, view.of(some), context.group[some], amplitude, weight[some])

@@ -14,7 +14,7 @@ from torch import Tensor
 from mlit.fourier.resize import crop_or_pad
 from mlit.fourier.slices import ReferenceTable
 from mlit.io.mrc import read_mrc
-from mlit.likelihood.premultiply import premultiply
+from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.optim.solvers import GaussNewton
 from mlit.training.data import TiltSeriesDataset
@@ -112,7 +112,7 @@ class Bench:
             view, imaging = model(), model.imaging()
         seen = self.context.visible(view, imaging.geometry.image_size_angstrom)
         place = view.xy_angstrom, view.defocus_um
-        cut = premultiply(self.images, imaging.optics, *place, seen, self.box, DETAIL, False)
+        cut = premultiply(self.images, imaging.optics, *place, seen, ImageRequest(self.box, DETAIL))
         return local_statistics(cut, view, self.table, self.context.group).log_likelihood(amplitude)
 
     def predict(self) -> Predictions:

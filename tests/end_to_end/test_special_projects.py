@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from mlit.io.mrc import read_mrc, write_mrc
+from mlit.io.particles import read_particles
 from mlit.io.star import read_star, write_star
+from mlit.io.warp.settings import read_settings
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 
 QUICK = ("schedule=quick", "model=coarse")
@@ -31,6 +33,13 @@ def keep_movies(project, name, kept):
     """Let the tomostar of a series list some of its tilts only."""
     path = project.root / "tomostar" / f"{name}.tomostar"
     write_star(path, {key: table[kept].reset_index(drop=True) for key, table in read_star(path).items()})
+
+
+def positions(project, path):
+    """Where the particles of a file are, x y z in Å."""
+    settings = read_settings(project.root / "warp_tiltseries.settings")
+    pixels = (settings.pixel_size_angstrom, settings.binned_pixel_size_angstrom)
+    return read_particles(path, pixels, settings.tomogram_size_angstrom).position_angstrom[:, 0]
 
 
 @pytest.mark.parametrize("group", ["D2", "O", "I"])
@@ -104,6 +113,11 @@ def test_one_tilt_moves_nothing_that_it_does_not_show(broken, tmp_path, mlit, ti
     start, refined = broken.start(), broken.refined(tmp_path / "run")
     assert refined.position_rms_angstrom < 1.2 * start.position_rms_angstrom
     assert refined.orientation_rms_deg < 1.3 * start.orientation_rms_deg
+    before = positions(broken, broken.particles)
+    after = positions(broken, tmp_path / "run" / "particle" / "particles.star")
+    most, _, least = np.linalg.svd(after - before, compute_uv=False)
+    assert most > 1.0
+    assert least < 0.02 * most  # all shifts lie in one plane, that of the image
 
 
 def test_two_tilts_are_enough_to_run(broken, tmp_path, mlit):

@@ -12,7 +12,7 @@ from mlit.io.mrc import read_mrc
 from mlit.io.star import read_star
 from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import SeriesObjective
-from mlit.likelihood.premultiply import premultiply
+from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.training.data import TiltSeriesDataset
 from mlit.training.run import load_project, make_module
 
@@ -56,7 +56,9 @@ def posterior(project, output) -> Uncertainty:
             view = model()
         visible = context.visible(view, model.start.geometry.image_size_angstrom)
         box = len(own) * pixel
-        cut = premultiply(images, model.start.optics, view.xy_angstrom, view.defocus_um, visible, box, 16.5, True)
+        cut = premultiply(
+            images, model.start.optics, view.xy_angstrom, view.defocus_um, visible, ImageRequest(box, 16.5, True)
+        )
         reference = torch.zeros(len(visible), dtype=torch.long)
         objective = SeriesObjective(model, ImageBatches.whole(cut), table, reference, context.amplitude_prior)
         objective.evaluate()

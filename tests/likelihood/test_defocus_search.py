@@ -19,7 +19,7 @@ from mlit.likelihood.defocus_search import (
     search_defocus,
 )
 from mlit.likelihood.image_batches import ImageBatches
-from mlit.likelihood.premultiply import premultiply
+from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optim.solvers import GaussNewton
@@ -73,7 +73,8 @@ class Series:
     def cut(self, images, view, **options):
         seen = torch.ones(PARTICLES, TILTS, dtype=torch.bool)
         optics = self.truth.optics
-        return premultiply(images, optics, view.xy_angstrom, view.defocus_um, seen, BOX, DETAIL, True, **options)
+        request = ImageRequest(BOX, DETAIL, quadrature=True, **options)
+        return premultiply(images, optics, view.xy_angstrom, view.defocus_um, seen, request)
 
     def fit(self, images, error_um, search_um):
         model, everything = self.model(error_um, search_um), torch.ones(PARTICLES, dtype=torch.bool)

@@ -7,7 +7,7 @@ import torch
 from mlit.deformation.local_coordinates import View
 from mlit.fourier.slices import ReferenceTable
 from mlit.geometry.rotations import matrix_from_rotvec
-from mlit.likelihood.premultiply import boxes_for, centring_signs, plane_frequency, premultiply
+from mlit.likelihood.premultiply import ImageRequest, boxes_for, centring_signs, plane_frequency, premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optics.astigmatism import astigmatism_vector
@@ -75,7 +75,7 @@ def test_images_match_the_whole_image_multiplied_by_the_ctf(optics, resolution, 
     images, xy = series()
     values = vector(defocus, defocus + 0.1)[None]
     seen = torch.ones(1, 2, dtype=torch.bool)
-    made = premultiply(images, optics, xy, values, seen, 80.0, resolution, True)
+    made = premultiply(images, optics, xy, values, seen, ImageRequest(80.0, resolution, True))
     pixels = made.pixels
     molecule = Blobs.molecule(26.0, 5.0)
     views = torch.einsum("pc,bci->bpi", pixels.frequency.double(), rotations(30)[:, :2])
@@ -96,8 +96,8 @@ def test_a_shift_of_the_position_is_a_phase(optics):
     images, xy = series()
     seen, defocus = torch.ones(1, 2, dtype=torch.bool), vector(1.0, 1.0)[None]
     shift = vector(1.9, -5.3)
-    one = premultiply(images, optics, xy, defocus, seen, 100.0, 9.0, False)
-    other = premultiply(images, optics, xy + shift, defocus, seen, 100.0, 9.0, False)
+    one = premultiply(images, optics, xy, defocus, seen, ImageRequest(100.0, 9.0))
+    other = premultiply(images, optics, xy + shift, defocus, seen, ImageRequest(100.0, 9.0))
     phase = 2 * torch.pi * (one.pixels.frequency.double() @ shift)
     points = torch.einsum("pc,bci->bpi", one.pixels.frequency.double(), rotations(30)[:, :2])
     molecule = Blobs.molecule(26.0, 5.0)
@@ -115,7 +115,7 @@ def test_power_arrays_match_explicit_sums(optics, tight):
     images, xy = series()
     defocus = torch.stack([vector(1.0, 1.4), vector(1.2, 1.8)])
     seen = torch.tensor([[True, True], [True, False]])
-    made = premultiply(images, optics, xy.expand(2, -1, -1), defocus, seen, tight, 12.0, False)
+    made = premultiply(images, optics, xy.expand(2, -1, -1), defocus, seen, ImageRequest(tight, 12.0))
     assert torch.allclose(made.tilt_defocus_um, vector(1.1, 1.4))
     pixels = made.pixels
     boxes = boxes_for(pixels.pixel_size_angstrom, tight, 12.0, 1.4, 300.0)
@@ -141,7 +141,7 @@ def test_power_arrays_match_explicit_sums(optics, tight):
 
 def test_slope_is_the_change_of_the_phase_with_defocus(optics):
     images, xy = series()
-    made = premultiply(images, optics, xy, vector(1, 1)[None], torch.ones(1, 2).bool(), 60.0, 12.0, False)
+    made = premultiply(images, optics, xy, vector(1, 1)[None], torch.ones(1, 2).bool(), ImageRequest(60.0, 12.0))
     expected = -torch.pi * optics.wavelength_angstrom * 1e4 * made.pixels.radius.square()
     assert torch.allclose(made.slope, expected, rtol=1e-4)
     assert not made.has_quadrature
@@ -152,7 +152,7 @@ def test_unseen_images_stay_empty_and_need_no_position(optics):
     images, xy = series()
     xy = torch.stack([xy[0], vector(1e7, -1e7).expand(2, 2)])
     seen = torch.tensor([[True, False], [False, False]])
-    made = premultiply(images, optics, xy, vector(1, 1).expand(2, 2), seen, 60.0, 12.0, True)
+    made = premultiply(images, optics, xy, vector(1, 1).expand(2, 2), seen, ImageRequest(60.0, 12.0, True))
     assert float(made.data[0, 0].abs().max()) > 0
     assert float(made.data[1].abs().max()) == float(made.data[0, 1].abs().max()) == 0
     assert bool(torch.isfinite(made.power).all())
@@ -160,7 +160,7 @@ def test_unseen_images_stay_empty_and_need_no_position(optics):
 
 def test_no_visible_particle_at_all(optics):
     images, xy = series()
-    made = premultiply(images, optics, xy, vector(1, 1)[None], torch.zeros(1, 2).bool(), 60.0, 12.0, False)
+    made = premultiply(images, optics, xy, vector(1, 1)[None], torch.zeros(1, 2).bool(), ImageRequest(60.0, 12.0))
     assert float(made.data.abs().max()) == 0
     assert bool(torch.isfinite(made.power).all())
 
@@ -174,7 +174,9 @@ def test_boxes_hold_what_defocus_delocalises():
 
 def test_signs_move_the_origin_to_the_middle(optics):
     images, xy = series()
-    pixels = premultiply(images, optics, xy, vector(1, 1)[None], torch.ones(1, 2).bool(), 60.0, 12.0, False).pixels
+    pixels = premultiply(
+        images, optics, xy, vector(1, 1)[None], torch.ones(1, 2).bool(), ImageRequest(60.0, 12.0)
+    ).pixels
     impulse = torch.zeros(pixels.box, pixels.box)
     impulse[pixels.box // 2, pixels.box // 2] = 1
     values = torch.fft.rfft2(impulse).flatten()[pixels.index] * centring_signs(pixels)
@@ -202,7 +204,7 @@ class Simulated:
         tilt = TiltImages(self.image[None].float(), PIXEL, torch.ones(1, 48), vector(0.0))
         seen = torch.ones(1, 1, dtype=torch.bool)
         self.images = premultiply(
-            tilt, self.optics, self.xy[None, None], vector(defocus)[None], seen, tight, 8.5, quadrature
+            tilt, self.optics, self.xy[None, None], vector(defocus)[None], seen, ImageRequest(tight, 8.5, quadrature)
         )
         self.table = ReferenceTable.from_maps(self.blobs.volume(28, PIXEL)[None].float(), PIXEL, padding=3)
 
@@ -270,9 +272,7 @@ def test_moving_the_defocus_by_quadrature_equals_cutting_again(change):
         simulated.xy[None, None],
         vector(1.5 + change)[None],
         torch.ones(1, 1, dtype=torch.bool),
-        160.0,
-        8.5,
-        True,
+        ImageRequest(160.0, 8.5, True),
     )
     moved = simulated.fast(STILL, LEVEL, change)
     cut = simulated.fast(STILL, LEVEL, change, images=again)

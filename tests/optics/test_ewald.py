@@ -7,7 +7,7 @@ import torch
 
 from mlit.deformation.local_coordinates import View
 from mlit.fourier.slices import ReferenceTable
-from mlit.likelihood.premultiply import premultiply
+from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optics.ewald import sphere_height
@@ -58,9 +58,8 @@ class Pair:
     def statistics(self, ewald_hand):
         """Explained share of the image, and the gradient by defocus in units of its curvature."""
         defocus, xy = torch.full((1, 1), DEFOCUS, dtype=torch.float64), PLACE[None, None]
-        cut = premultiply(
-            self.images, self.optics, xy, defocus, torch.ones(1, 1).bool(), 90.0, 3.2, True, ewald_hand=ewald_hand
-        )
+        request = ImageRequest(90.0, 3.2, quadrature=True, ewald_hand=ewald_hand)
+        cut = premultiply(self.images, self.optics, xy, defocus, torch.ones(1, 1).bool(), request)
         table = ReferenceTable.from_maps(self.blobs.volume(72, PIXEL)[None].float(), PIXEL)
         view = View(xy, self.rotation[None, None], defocus, no_aberrations(1))
         found = local_statistics(cut, view, table, torch.zeros(1, dtype=torch.long))

@@ -12,7 +12,7 @@ import torch
 from mlit.errors import InputError
 from mlit.optim.levenberg_marquardt import Outcome
 from mlit.optim.solvers import GaussNewton
-from mlit.training import module as module_of_runs
+from mlit.training import model_selection
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.run import fit, make_module
 
@@ -198,7 +198,7 @@ def test_other_models_are_compared_and_the_better_one_is_taken(small, config, mo
         seen.update(total)
         return [candidate for candidate in candidates if candidate.label == fine]
 
-    monkeypatch.setattr(module_of_runs, "decide", choose)
+    monkeypatch.setattr(model_selection, "decide", choose)
     module = run(small, config(TWICE, CANDIDATES, "model.compared_in_iteration=1"))
     assert set(seen) == {fine, "stage_angles.enabled=False"}
     assert all(evidence.images > 0 and evidence.error > 0 for evidence in seen.values())
@@ -211,7 +211,7 @@ def test_other_models_are_compared_and_the_better_one_is_taken(small, config, mo
 def test_a_resumed_run_has_the_chosen_model(small, config, monkeypatch):
     without = "stage_angles.enabled=False"
     monkeypatch.setattr(
-        module_of_runs, "decide", lambda total, candidates: [c for c in candidates if c.label == without]
+        model_selection, "decide", lambda total, candidates: [c for c in candidates if c.label == without]
     )
     words = (TWICE, CANDIDATES, "model.compared_in_iteration=1")
     first = run(small, config(*words))
