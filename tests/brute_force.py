@@ -5,7 +5,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from mlit.deformation.imaging import Imaging
-from mlit.geometry.rotations import matrix_from_rotvec
+from mlit.geometry.rotations import matrix_from_euler, matrix_from_rotvec
 from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.optics.ctf import Optics
 
@@ -14,6 +14,13 @@ def rotations(count: int, seed: int = 0) -> Float[Tensor, "image 3 3"]:
     """Rotations all over the rotation group."""
     axis = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return matrix_from_rotvec(axis / axis.norm(dim=1, keepdim=True) * torch.linspace(0.4, 3.0, count)[:, None])
+
+
+def rotations_everywhere(count: int, seed: int = 0) -> Float[Tensor, "image 3 3"]:
+    """Rotations drawn evenly."""
+    uniform = torch.rand(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    angles = [2 * torch.pi * uniform[:, 0], torch.acos(2 * uniform[:, 1] - 1), 2 * torch.pi * uniform[:, 2]]
+    return matrix_from_euler(torch.stack(angles, -1))
 
 
 def plane_coordinates(n: int, pixel_size: float, dims: int) -> Float[Tensor, "point axis"]:

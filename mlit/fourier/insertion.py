@@ -67,22 +67,29 @@ def insert(
     data: Complex[Tensor, "image pixel"],
     weight: Float[Tensor, "image pixel"],
     pixels: FourierPixels,
+    height: Float[Tensor, " pixel"] | None = None,
 ) -> None:
     """Add images and their weights, times ``|k|``, at ``Rᵀ k`` to one group of the sums, in place.
+
+    ``height`` (1/Å) bends the slices: it is the third component of k at each pixel, which is 0 without it.
 
     Central slices lie as ``1/|k|`` more densely near the origin. Without the factor the kernel average of a
     voxel leans towards the origin, which brightens the middle of a map (by 10 % over half a box). Pixels
     whose interpolation kernel would leave the grid are left out.
     """
     plane = pixels.frequency * sums.length_angstrom
+    above = None if height is None else height * sums.length_angstrom
     ramp = plane.norm(dim=-1)
+    radius = ramp if above is None else torch.hypot(ramp, above)
     reach = reach_in_voxels(sums.size) / largest_stretch(rotation)
-    if pixels.highest_frequency * sums.length_angstrom >= reach:
-        inside = ramp < reach
+    if float(radius.max()) >= reach:
+        inside = radius < reach
         ramp, plane = ramp * inside, plane * inside[:, None]  # pixels beyond add nothing, at the origin
+        above = None if above is None else above * inside
         used = len(inside) - int(inside.flip(0).int().argmax())  # few are left: pixels are ordered by shell
         ramp, plane, data, weight = ramp[:used], plane[:used], data[:, :used], weight[:, :used]
-    x, y, z = rotated_coordinates(rotation, plane)
+        above = None if above is None else above[:used]
+    x, y, z = rotated_coordinates(rotation, plane, above)
     around = corners(x, y, z, sums.size)
     data, weight = data * ramp, weight * ramp
     imaginary = torch.where(around.mate, -1.0, 1.0) * data.imag.reshape(-1)

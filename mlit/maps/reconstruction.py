@@ -26,6 +26,11 @@ def insert_particles(
 ) -> None:
     """Add all images of a series to the sums, in place.
 
+    An image shows the molecule on the two Ewald spheres (:mod:`mlit.optics.ewald`). Where the images know them, the
+    adjoint of the image is put on both, each with half the weight: what one sphere adds to the other's place has a
+    phase 2γ, which differs from image to image, or leaves the box where the defocus is high. Where both spheres show
+    the same it is exactly what a flat slice gives.
+
     Parameters
     ----------
     sums
@@ -51,15 +56,14 @@ def insert_particles(
             particle, tilt = part // tilts, part % tilts
             scale, share = amplitude[tilt, None].float(), weight[particle, tilt, None].float()
             even, _ = images.power_waves(view.defocus_um, particle, tilt)
-            power = (images.power[tilt] - even) / 2
-            insert(
-                sums,
-                target,
-                view.frames(particle, tilt),
-                images.data[particle, tilt] * (share * scale),
-                power * (share * scale.square()),
-                images.pixels,
-            )
+            power = (images.power[tilt] - even) / 2 * (share * scale.square())
+            frames, data = view.frames(particle, tilt), images.data[particle, tilt] * (share * scale)
+            if images.height is None:
+                insert(sums, target, frames, data, power, images.pixels)
+            else:
+                turned = images.quadrature[particle, tilt] * (1j * share * scale)
+                insert(sums, target, frames, (data + turned) / 2, power / 2, images.pixels, images.height)
+                insert(sums, target, frames, (data - turned) / 2, power / 2, images.pixels, -images.height)
 
     run_pieces(add, group.unique().tolist(), sums.rows.device)
 

@@ -12,6 +12,8 @@ so that an image shows the transform V of the whole molecule on two spheres,
 with S the mean of the two values of V and D half their difference.
 """
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -27,3 +29,11 @@ def sphere_height(frequency_xy: Float[Tensor, "*grid 2"], wavelength_angstrom: f
         Electron wavelength.
     """
     return frequency_xy.double().square().sum(-1) * (wavelength_angstrom / 2)
+
+
+def flat_detail(diameter_angstrom: float, wavelength_angstrom: float) -> float:
+    """Finest detail (Å) that a flat slice of a ball shows with about 98 % of its amplitude.
+
+    The rim of the ball is πλk²z off the phase of its centre, at half the diameter z: by π/8 at twice √(λ diameter).
+    """
+    return 2 * math.sqrt(wavelength_angstrom * diameter_angstrom)

@@ -1,5 +1,6 @@
 """From a project that was read to the parameters and constants of each of its series."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from mlit.errors import InputError
 from mlit.geometry.symmetry import point_group
 from mlit.geometry.trajectory import normalised_dose
 from mlit.io.particle_table import ParticleTable
+from mlit.optics.ewald import flat_detail
 from mlit.project.project import Project, SeriesInput
 from mlit.training.series_step import SeriesContext
 
@@ -26,7 +28,7 @@ PARTICLES_PER_FOLD = 100  # a half set larger than twice this needs fewer folds
 MAX_FOLDS = 4
 BORDER_OVER_DIAMETER = 1 / 8
 FEWEST_PIXELS = 4  # across a molecule
-EWALD = {"none": 0, "normal": 1, "reversed": -1}  # hand, relative to that of depth and defocus
+EWALD = {"auto": 1, "none": 0, "normal": 1, "reversed": -1}  # hand, relative to that of depth and defocus
 GRIDS = {"image_warp": ((1, 1), "x and y"), "volume_warp": ((1, 1, 1, 2), "x, y, z and dose")}  # fewest nodes, axes
 
 
@@ -43,7 +45,8 @@ class Species:
     symmetry
         Point group.
     ewald
-        Whether the curvature of the Ewald sphere counts in fits, and with which hand: none, normal, reversed.
+        Whether the curvature of the Ewald sphere counts, and with which hand: none, normal, reversed; auto is normal
+        where detail is fine enough.
     false_fraction
         Share of the picks that is expected to be none; 0 believes all.
 
@@ -56,7 +59,7 @@ class Species:
     name: str
     diameter_angstrom: float
     symmetry: str
-    ewald: str = "none"
+    ewald: str = "auto"
     false_fraction: float = 0.0
 
     def __post_init__(self) -> None:
@@ -155,6 +158,7 @@ def make_context(
     """Constants of a series."""
     rows = series.particle_index
     depth_hand = -1 if series.geometry.depth_inverted else 1
+    wavelength = series.optics.wavelength_angstrom
     return SeriesContext(
         use_tilt=series.use_tilt,
         amplitude_prior=expected_amplitude(series),
@@ -162,6 +166,7 @@ def make_context(
         use_particle=torch.from_numpy(particles.weight[rows.numpy()] > 0),
         border_angstrom=species.diameter_angstrom * BORDER_OVER_DIAMETER,
         ewald_hand=EWALD[species.ewald] * depth_hand,
+        flat_angstrom=flat_detail(species.diameter_angstrom, wavelength) if species.ewald == "auto" else math.inf,
         false_fraction=species.false_fraction,
     )
 

@@ -84,7 +84,9 @@ class SeriesContext:
     border_angstrom
         Particles nearer to the edge of an image than this are not used there.
     ewald_hand
-        Hand of the curvature of the Ewald sphere in fits, see :class:`mlit.likelihood.premultiply.ImageRequest`.
+        Hand of the curvature of the Ewald sphere, see :class:`mlit.likelihood.premultiply.ImageRequest`.
+    flat_angstrom
+        Where no finer detail than this is looked at, slices are flat all the same.
     false_fraction
         Share of the particles that is expected to be none.
     """
@@ -95,7 +97,12 @@ class SeriesContext:
     use_particle: Bool[Tensor, " particle"]
     border_angstrom: float
     ewald_hand: int = 0
+    flat_angstrom: float = math.inf
     false_fraction: float = 0.0
+
+    def hand_at(self, resolution_angstrom: float) -> int:
+        """Hand of the curvature that matters for detail up to a resolution; 0 where slices are flat."""
+        return self.ewald_hand if resolution_angstrom < self.flat_angstrom else 0
 
     def visible(self, view: View, image_size_angstrom: Float[Tensor, "2"]) -> Bool[Tensor, "particle tilt"]:
         """Which particles can be used in which tilts."""
@@ -134,7 +141,7 @@ def fit(
         resolution_angstrom,
         quadrature=model.changes_ctf,
         coordinates=model.coordinates,
-        ewald_hand=context.ewald_hand,
+        ewald_hand=context.hand_at(resolution_angstrom),
     )
     search = None
     if defocus is None:
@@ -232,6 +239,7 @@ def add_to_maps(
     """Add all particles of a series to the sums with their amplitudes and weights, a few at a time."""
     with torch.no_grad():
         view = model()
-    request = ImageRequest(box_angstrom, sums.resolution_angstrom)
+    detail = sums.resolution_angstrom
+    request = ImageRequest(box_angstrom, detail, ewald_hand=context.hand_at(detail))
     for some, cut in _cut(model, images, context, request, BYTES_PER_INSERTION):
         insert_particles(sums, cut, view.of(some), context.group[some], amplitude, weight[some])

@@ -8,21 +8,13 @@ from mlit.fourier.centred import centred_irfft3
 from mlit.fourier.insertion import FourierSums, insert
 from mlit.fourier.pixels import FourierPixels
 from mlit.fourier.shells import frequency_radius, shell_index, shell_mean
-from mlit.geometry.rotations import matrix_from_euler
 from mlit.geometry.symmetry import point_group
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.maps.fsc import fourier_shell_correlation
 from mlit.maps.reconstruction import combine, density, insert_particles
-from tests.brute_force import Blobs, no_aberrations, plane_coordinates
+from tests.brute_force import Blobs, no_aberrations, plane_coordinates, rotations_everywhere
 
 BOX, PIXEL, RESOLUTION = 28, 2.0, 4.8
-
-
-def everywhere(count, seed=0):
-    """Rotations drawn evenly."""
-    uniform = torch.rand(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    angles = [2 * torch.pi * uniform[:, 0], torch.acos(2 * uniform[:, 1] - 1), 2 * torch.pi * uniform[:, 2]]
-    return matrix_from_euler(torch.stack(angles, -1))
 
 
 def noise_free(blobs, rotation, seed=0):
@@ -55,7 +47,7 @@ def test_density_gives_back_the_molecule(name):
     """Measured: grey scale within 0.5 %, 1 % in the outermost ring."""
     operators = point_group(name)
     blobs = Blobs.molecule(0.2 * BOX * PIXEL, 1.6 * PIXEL).turned(operators)
-    rotation = everywhere(300)
+    rotation = rotations_everywhere(300)
     pixels, data, weight = noise_free(blobs, rotation)
     sums = FourierSums.zeros(2, BOX, PIXEL, RESOLUTION)
     insert(sums, 1, rotation, data, weight, pixels)
@@ -73,7 +65,7 @@ def test_operators_equal_inserting_every_particle_in_all_orientations(name):
     """The molecule itself is not symmetric: both ways average it."""
     operators = point_group(name)
     blobs = Blobs.molecule(0.2 * BOX * PIXEL, 1.6 * PIXEL)
-    rotation = everywhere(300, seed=1)
+    rotation = rotations_everywhere(300, seed=1)
     pixels, data, weight = noise_free(blobs, rotation)
     short, long = (FourierSums.zeros(1, BOX, PIXEL, RESOLUTION) for _ in range(2))
     insert(short, 0, rotation, data, weight, pixels)
@@ -91,7 +83,7 @@ def test_operators_equal_inserting_every_particle_in_all_orientations(name):
 
 def test_combined_sums_are_hermitian():
     """What is inserted near kx = 0 reaches both mates, so that the plane is that of a real map."""
-    rotation = everywhere(20)
+    rotation = rotations_everywhere(20)
     sums = FourierSums.zeros(1, BOX, PIXEL, RESOLUTION)
     pixels, images, power = noise_free(Blobs.molecule(12.0, 3.2), rotation)
     insert(sums, 0, rotation, images, power, pixels)
@@ -103,7 +95,7 @@ def test_combined_sums_are_hermitian():
 
 def test_weight_is_the_information_in_each_voxel():
     """The factor |k| of the sums is taken out again: uniform slices leave 1 / (2 k) images in a voxel."""
-    rotation = everywhere(600)
+    rotation = rotations_everywhere(600)
     pixels = FourierPixels.inside(BOX, PIXEL, RESOLUTION)
     sums = FourierSums.zeros(1, BOX, PIXEL, RESOLUTION)
     weight = torch.ones(600, pixels.count)
@@ -115,7 +107,7 @@ def test_weight_is_the_information_in_each_voxel():
 
 
 def test_groups_add_and_the_prior_shrinks_towards_zero():
-    blobs, rotation = Blobs.molecule(0.2 * BOX * PIXEL, 1.6 * PIXEL), everywhere(400)
+    blobs, rotation = Blobs.molecule(0.2 * BOX * PIXEL, 1.6 * PIXEL), rotations_everywhere(400)
     pixels, data, weight = noise_free(blobs, rotation)
     split, whole = FourierSums.zeros(2, BOX, PIXEL, RESOLUTION), FourierSums.zeros(1, BOX, PIXEL, RESOLUTION)
     insert(whole, 0, rotation, data, weight, pixels)
@@ -135,7 +127,7 @@ def test_groups_add_and_the_prior_shrinks_towards_zero():
 
 
 def test_nothing_lies_beyond_the_resolution():
-    rotation = everywhere(50)
+    rotation = rotations_everywhere(50)
     _, data, weight = noise_free(Blobs.molecule(10.0, 2.0), rotation)
     sums = FourierSums.zeros(1, BOX, PIXEL, 9.0)
     coarse = FourierPixels.inside(BOX, PIXEL, 9.0)
@@ -150,7 +142,7 @@ def test_particles_are_inserted_with_their_own_ctf_power_and_amplitude():
     """One particle alone, two tilts, one left out, another unseen: compare with insertion by hand."""
     blobs, generator = Blobs.molecule(10.0, 3.0), torch.Generator().manual_seed(0)
     pixels = FourierPixels.inside(BOX, PIXEL, RESOLUTION)
-    rotation = everywhere(6).reshape(2, 3, 3, 3)
+    rotation = rotations_everywhere(6).reshape(2, 3, 3, 3)
     points = torch.einsum("pc,btci->btpi", pixels.frequency.double(), rotation[..., :2, :])
     data = blobs.transform(points).to(torch.complex64)
     power, cosine, sine = (torch.rand(3, pixels.count, generator=generator) for _ in range(3))

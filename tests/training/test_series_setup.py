@@ -104,7 +104,14 @@ def test_hand_of_the_ewald_sphere_follows_that_of_depth(small, ewald, hand):
     for inverted, sign in ((False, 1), (True, -1)):
         geometry = dataclasses.replace(series.geometry, depth_inverted=inverted)
         context = make_context(dataclasses.replace(series, geometry=geometry), small.particles, group, species)
-        assert context.ewald_hand == sign * hand
+        assert context.hand_at(20.0) == sign * hand
+
+
+def test_slices_are_flat_where_curvature_is_too_slight_to_matter(small):
+    group, _ = assign_groups(small, 0)
+    context = make_context(small.series[0], small.particles, group, Species("x", 160.0, "C1"))
+    assert context.hand_at(3.5) != 0  # twice the root of wavelength times diameter is 3.55 Å
+    assert context.hand_at(3.6) == 0
 
 
 def test_model_starts_from_the_table(small):
