@@ -9,8 +9,8 @@ from mlit.deformation.local_coordinates import View
 from mlit.fourier.centred import centred_irfft3
 from mlit.fourier.insertion import FourierSums, insert
 from mlit.fourier.shells import frequency_radius, shell_index, shell_mean
-from mlit.fourier.trilinear import corners, gridding_profile
 from mlit.likelihood.particle_images import ParticleImages
+from mlit.maps.symmetrise import fall_off, symmetrise
 from mlit.parallel import run_pieces
 
 POINTS_PER_CHUNK = 1 << 18
@@ -80,7 +80,7 @@ def combine(
     rows = sums.rows[groups].sum(0) if len(groups) > 1 else sums.rows[groups[0]]
     grid = _complete(rows.reshape(sums.size, sums.size, -1, 3))
     if len(operators) > 1:
-        grid = _symmetrise(grid, operators)
+        grid = symmetrise(grid, operators)
     grid = torch.fft.ifftshift(grid, dim=(0, 1))
     grid = grid / frequency_radius(sums.size, 3, grid.device).clamp(min=1)[..., None]
     return torch.complex(grid[..., 0], grid[..., 1]), grid[..., 2]
@@ -91,50 +91,6 @@ def _complete(grid: Float[Tensor, "z y x 3"]) -> Float[Tensor, "z y x 3"]:
     plane = grid[:, :, 0]
     mate = torch.roll(plane.flip(0, 1), (1, 1), (0, 1)) * plane.new_tensor([1.0, -1.0, 1.0])
     return torch.cat([(plane + mate)[:, :, None], grid[:, :, 1:]], 2)
-
-
-def _symmetrise(grid: Float[Tensor, "z y x 3"], operators: Float[Tensor, "operator 3 3"]) -> Tensor:
-    """Sum of the grid over all rotations of a point group, inside the Nyquist sphere."""
-    size = grid.shape[0]
-    axis = torch.arange(size, device=grid.device, dtype=torch.float32) - size // 2
-    kz, ky, kx = torch.meshgrid(axis, axis, axis[size // 2 :].abs(), indexing="ij")
-    kx = F.pad(kx, (0, 1), value=size / 2)
-    ky, kz = (F.pad(k, (0, 1)) for k in (ky, kz))
-    ky[..., -1], kz[..., -1] = axis[None, :].expand(size, -1), axis[:, None].expand(-1, size)
-    inside = (kx.square() + ky.square() + kz.square()).sqrt() < size / 2 - 1.5
-    points = torch.stack([kx[inside], ky[inside], kz[inside]])
-    table = grid.reshape(-1, 3)
-    total = torch.zeros(points.shape[1], 3, device=grid.device)
-    for operator in operators.to(points):
-        x, y, z = operator @ points
-        around = corners(x, y, z, size)
-        values = F.embedding_bag(around.index, table, per_sample_weights=around.weight, mode="sum")
-        values[:, 1] *= torch.where(around.mate, -1.0, 1.0)
-        total += values
-    out = torch.zeros_like(grid)
-    out[inside] = total
-    return out
-
-
-def _fall_off(size: int, operators: Float[Tensor, "operator 3 3"]) -> Float[Tensor, "z y x"]:
-    """Real-space fall-off of a map after insertion and symmetrisation by interpolation.
-
-    Insertion leaves a factor ``sinc²`` along each axis of the grid. An operator brings a second one along
-    those axes of the turned grid on which it does not map grid points to grid points.
-    """
-    along = gridding_profile(size, operators.device)
-    plain = along[:, None, None] * along[:, None] * along
-    axis = (torch.arange(size, device=operators.device, dtype=torch.float32) - size // 2) / size
-    total = torch.zeros_like(plain)
-    for operator in operators.float():
-        between = ((operator - operator.round()).abs() > 1e-6).any(1)
-        if not between.any():
-            total += plain
-            continue
-        z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
-        turned = torch.stack([x, y, z], -1) @ operator.T
-        total += (torch.sinc(turned) ** (2 + 2 * between)).prod(-1)
-    return total / len(operators)
 
 
 def density(
@@ -182,4 +138,4 @@ def divide(
     inside = (shell <= sums.last_shell) & (denominator > 0)
     spectrum = torch.where(inside, data / denominator.clamp(min=1e-30), torch.zeros_like(data))
     volume = centred_irfft3(spectrum, sums.size) / sums.pixel_size_angstrom**3
-    return volume / _fall_off(sums.size, operators.to(weight.device))
+    return volume / fall_off(sums.size, operators.to(weight.device))
