@@ -18,8 +18,8 @@ Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
 
-# Number and value of settings of glibc's mallopt: never map blocks apart, never give memory back, one pool for all.
-GLIBC_MALLOC = {"M_MMAP_THRESHOLD": (-3, 1 << 30), "M_TRIM_THRESHOLD": (-1, (1 << 31) - 1), "M_ARENA_MAX": (-8, 1)}
+# Number and value of settings of glibc's mallopt: map only huge blocks apart, never give memory back, one pool for all.
+GLIBC_MALLOC = {"M_MMAP_THRESHOLD": (-3, 1 << 28), "M_TRIM_THRESHOLD": (-1, (1 << 31) - 1), "M_ARENA_MAX": (-8, 1)}
 
 
 def cores() -> int:
@@ -54,15 +54,19 @@ def one_thread_each() -> Iterator[None]:
 
 
 def run_pieces(
-    function: Callable[[Piece], Result], pieces: Iterable[Piece], device: torch.device | str = "cpu"
+    function: Callable[[Piece], Result],
+    pieces: Iterable[Piece],
+    device: torch.device | str = "cpu",
+    at_once: int | None = None,
 ) -> list[Result]:
     """Apply a function to every piece and return the results in order.
 
     On a CPU the pieces are shared out over the cores; on other devices, which are parallel by themselves, they run
-    one after the other. The function must write to nothing that another piece writes to.
+    one after the other. The function must write to nothing that another piece writes to. ``at_once`` bounds the pieces
+    that are worked on at the same time, where memory does.
     """
     todo = list(pieces)
-    workers = min(cores(), len(todo))
+    workers = min(cores(), len(todo), at_once or len(todo))
     if torch.device(device).type != "cpu" or workers < 2:
         return [function(piece) for piece in todo]
     gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()

@@ -7,8 +7,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mlit.cli.project_summary import MemoryNeed, SeriesSummary, memory_need, summarise
+from mlit.cli.project_summary import SeriesSummary, summarise
+from mlit.maps.references import ReferenceSettings
+from mlit.project.project import Project
 from mlit.project.warp_project import load_warp_project
+from mlit.training.memory import RunSize, estimate_memory
+from mlit.training.series_setup import assign_groups, map_box
 
 _WIDTH_WITHOUT_TERMINAL = 170  # characters, so that no column is cut in a log
 
@@ -43,7 +47,7 @@ def run(cfg: DictConfig) -> None:
     for name, reason in project.failures.items():
         console.print(f"[red]set aside[/red] {escape(name)}: {escape(reason)}", soft_wrap=True)
     console.print(_total_line(summaries, len(project.failures)))
-    console.print(_memory_line(memory_need(summaries, diameter)))
+    console.print(_memory_line(project, diameter))
 
 
 def _series_table(summaries: list[SeriesSummary]) -> Table:
@@ -79,9 +83,12 @@ def _total_line(summaries: list[SeriesSummary], failures: int) -> str:
     )
 
 
-def _memory_line(need: MemoryNeed) -> str:
-    """Say what the largest series needs in memory."""
-    images = f"memory for the largest series: images {need.images_gib:.2f} GiB"
-    if need.boxes_gib is None:
-        return f"{images} (species.diameter=… adds the estimate for particle boxes)"
-    return f"{images}, particle boxes of {need.box_px} px {need.boxes_gib:.2f} GiB"
+def _memory_line(project: Project, diameter_angstrom: float | None) -> str:
+    """Say what a refinement takes in memory."""
+    if diameter_angstrom is None:
+        return "species.diameter=… adds an estimate of the memory"
+    pixel = project.pixel_size_angstrom
+    _, folds = assign_groups(project, 0)
+    tight = ReferenceSettings(diameter_angstrom).tight_angstrom
+    size = RunSize.of(project, map_box(diameter_angstrom, pixel), 2 * folds, pixel, tight, fits=True)
+    return f"memory of a refinement with maps of {size.box} px: {estimate_memory(size)}"

@@ -1,15 +1,10 @@
 """Figures of a project for a person to read before heavy work starts."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from mlit.project.project import Project, SeriesInput
-
-_BOX_DIAMETERS = 2.0  # box edge in particle diameters
-_GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -41,39 +36,9 @@ class SeriesSummary:
     depth_inverted: bool
 
 
-@dataclass(frozen=True)
-class MemoryNeed:
-    """Memory of the series that needs most; boxes only where the particle's diameter is known."""
-
-    images_gib: float
-    boxes_gib: float | None
-    box_px: int | None
-
-
 def summarise(project: Project) -> list[SeriesSummary]:
     """Describe all series that can be used."""
     return [_describe(series, project) for series in project.series]
-
-
-def memory_need(summaries: Sequence[SeriesSummary], diameter_angstrom: float | None) -> MemoryNeed:
-    """Estimate the memory of the largest series.
-
-    Images are float32; each particle-tilt keeps a half spectrum of its CTF-multiplied image (complex64) and
-    of its weights (float32) in a box of twice the diameter.
-
-    Parameters
-    ----------
-    summaries
-        At least one series.
-    diameter_angstrom
-        Of the particle, if known.
-    """
-    images = max(4 * s.tilts_used * math.prod(s.image_size_px) for s in summaries)
-    if diameter_angstrom is None:
-        return MemoryNeed(images / _GIB, None, None)
-    box = max(2 * math.ceil(_BOX_DIAMETERS * diameter_angstrom / s.pixel_size_angstrom / 2) for s in summaries)
-    boxes = max(12 * s.particles * s.tilts_used for s in summaries) * box * (box // 2 + 1)
-    return MemoryNeed(images / _GIB, boxes / _GIB, box)
 
 
 def _describe(series: SeriesInput, project: Project) -> SeriesSummary:

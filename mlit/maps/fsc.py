@@ -10,6 +10,7 @@ from torch import Tensor
 from mlit.fourier.shells import cube_edge, shell_counts, shell_frequencies, shell_index, shell_sum, spectral_power
 from mlit.parallel import run_pieces
 
+LARGE = 320  # voxels along an edge; larger maps are worked on one after the other, which takes less memory
 HIGHEST = 0.9  # correlation that counts where few coefficients are left, which can agree by chance
 
 
@@ -72,9 +73,9 @@ def _randomise_phases(
 ) -> Complex[Tensor, "z y half"]:
     """Keep amplitudes, take the phases of noise from `first_shell` on; still the transform of a real map."""
     phases = torch.fft.rfftn(noise)
-    phases = (
-        phases * (spectral_power(spectrum) / spectral_power(phases).clamp(min=torch.finfo(noise.dtype).tiny)).sqrt()
-    )
+    ratio = spectral_power(spectrum)
+    ratio /= spectral_power(phases).clamp_(min=torch.finfo(noise.dtype).tiny)
+    phases *= ratio.sqrt_()
     return torch.where(shell_index(noise.shape[0], 3, spectrum.device) >= first_shell, phases, spectrum)
 
 
@@ -108,18 +109,24 @@ def fsc_curves(
     n = cube_edge(half1)
     device = half1.device
     generator = torch.Generator().manual_seed(seed)
-    spectra = run_pieces(torch.fft.rfftn, (half1, half2), device)
+    halves = (half1, half2)
+    spectra = run_pieces(torch.fft.rfftn, halves, device)
     unmasked = _spectral_correlation(spectra[0], spectra[1], n)
     first = _first_shell_below(unmasked, 0.8)
+    random = dict(enumerate(zip(spectra, [torch.randn((n, n, n), generator=generator) for _ in halves], strict=True)))
+    del spectra
 
-    def inside_mask(half: Tensor, spectrum: Tensor, noise: Tensor) -> Tensor:
-        random = torch.fft.irfftn(_randomise_phases(spectrum, first, noise), s=(n, n, n))
-        return torch.fft.rfftn(torch.stack([half, random]) * mask, dim=(-3, -2, -1))
+    def inside_mask(half: Tensor) -> Tensor:
+        return torch.fft.rfftn(half * mask)
 
-    noises = [torch.randn((n, n, n), generator=generator).to(device) for _ in spectra]
-    pieces = zip((half1, half2), spectra, noises, strict=True)
-    of_first, of_second = run_pieces(lambda piece: inside_mask(*piece), pieces, device)
-    masked, randomised = _spectral_correlation(of_first, of_second, n)
+    def random_inside_mask(half: int) -> Tensor:
+        spectrum, noise = random.pop(half)
+        return inside_mask(torch.fft.irfftn(_randomise_phases(spectrum, first, noise.to(device)), s=(n, n, n)))
+
+    first_inside, second_inside = run_pieces(inside_mask, halves, device)
+    masked = _spectral_correlation(first_inside, second_inside, n)
+    first_inside, second_inside = run_pieces(random_inside_mask, (0, 1), device, None if n <= LARGE else 1)
+    randomised = _spectral_correlation(first_inside, second_inside, n)
     shell = torch.arange(len(masked), device=masked.device)
     corrected = (masked - randomised) / (1 - randomised).clamp(min=0.05)
     corrected = torch.where(shell >= first + 2, corrected, masked).clamp(-1, 1)

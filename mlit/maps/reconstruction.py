@@ -14,6 +14,7 @@ from mlit.maps.symmetrise import fall_off, symmetrise
 from mlit.parallel import run_pieces
 
 POINTS_PER_CHUNK = 1 << 18
+VOXELS_PER_POINT = 16  # at most: every chunk passes over all voxels once
 
 
 def insert_particles(
@@ -48,7 +49,8 @@ def insert_particles(
     """
     tilts = images.valid.shape[1]
     seen = images.valid & (amplitude > 0) & (weight > 0)
-    step = max(1, POINTS_PER_CHUNK // images.pixels.count)
+    points = max(POINTS_PER_CHUNK, sums.rows.shape[1] // VOXELS_PER_POINT)
+    step = max(1, points // images.pixels.count)
 
     def add(target: int) -> None:
         which = (seen & (group == target)[:, None]).flatten().nonzero().squeeze(1)
@@ -77,20 +79,21 @@ def combine(
     -------
     Data and weight in the layout of a centred ``rfftn``.
     """
-    rows = sums.rows[groups].sum(0) if len(groups) > 1 else sums.rows[groups[0]]
-    grid = _complete(rows.reshape(sums.size, sums.size, -1, 3))
+    rows = sums.rows[groups].sum(0) if len(groups) > 1 else sums.rows[groups[0]].clone()
+    grid = rows.reshape(sums.size, sums.size, -1, 3)
+    _complete(grid)
     if len(operators) > 1:
         grid = symmetrise(grid, operators)
-    grid = torch.fft.ifftshift(grid, dim=(0, 1))
-    grid = grid / frequency_radius(sums.size, 3, grid.device).clamp(min=1)[..., None]
-    return torch.complex(grid[..., 0], grid[..., 1]), grid[..., 2]
+    radius = torch.fft.fftshift(frequency_radius(sums.size, 3, grid.device), dim=(0, 1))
+    grid /= radius.clamp_(min=1)[..., None]
+    data = torch.fft.ifftshift(torch.complex(grid[..., 0], grid[..., 1]), dim=(0, 1))
+    return data, torch.fft.ifftshift(grid[..., 2], dim=(0, 1))
 
 
-def _complete(grid: Float[Tensor, "z y x 3"]) -> Float[Tensor, "z y x 3"]:
-    """Add to the plane kx = 0 what was inserted at the Friedel mates of its voxels."""
+def _complete(grid: Float[Tensor, "z y x 3"]) -> None:
+    """Add to the plane kx = 0 what was inserted at the Friedel mates of its voxels, in place."""
     plane = grid[:, :, 0]
-    mate = torch.roll(plane.flip(0, 1), (1, 1), (0, 1)) * plane.new_tensor([1.0, -1.0, 1.0])
-    return torch.cat([(plane + mate)[:, :, None], grid[:, :, 1:]], 2)
+    plane += torch.roll(plane.flip(0, 1), (1, 1), (0, 1)) * plane.new_tensor([1.0, -1.0, 1.0])
 
 
 def density(
@@ -129,13 +132,20 @@ def divide(
     prior: Float[Tensor, " shell"] | None = None,
 ) -> Float[Tensor, "z y x"]:
     """Map from combined data and weights; see :func:`density`."""
-    shell = shell_index(sums.size, device=weight.device).long()
-    if prior is None:
-        floor = 1e-3 * shell_mean(weight, sums.size)
-        denominator = weight.maximum(F.pad(floor, (0, 1))[shell])
-    else:
-        denominator = weight + F.pad(prior.to(weight), (0, 1))[shell]
-    inside = (shell <= sums.last_shell) & (denominator > 0)
-    spectrum = torch.where(inside, data / denominator.clamp(min=1e-30), torch.zeros_like(data))
-    volume = centred_irfft3(spectrum, sums.size) / sums.pixel_size_angstrom**3
-    return volume / fall_off(sums.size, operators.to(weight.device))
+    size, shell = sums.size, shell_index(sums.size, device=weight.device)
+    least = 1e-3 * shell_mean(weight, size) if prior is None else prior.to(weight)
+    least = F.pad(least, (0, 1))
+    spectrum = torch.empty_like(data)
+
+    def fill(planes: Tensor) -> None:
+        of_shell, heavy = least[shell[planes].long()], weight[planes]
+        denominator = heavy.maximum(of_shell) if prior is None else heavy + of_shell
+        inside = (shell[planes] <= sums.last_shell) & (denominator > 0)
+        spectrum[planes] = torch.where(inside, data[planes] / denominator.clamp(min=1e-30), 0)
+
+    step = max(1, POINTS_PER_CHUNK // size**2)
+    run_pieces(fill, torch.arange(size, device=weight.device).split(step), weight.device)
+    volume = centred_irfft3(spectrum, size)
+    volume /= sums.pixel_size_angstrom**3
+    volume /= fall_off(size, operators.to(weight.device))
+    return volume

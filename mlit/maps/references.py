@@ -18,7 +18,7 @@ from mlit.fourier.resize import crop_or_pad, resample_map
 from mlit.fourier.shells import frequency_radius, shell_mean
 from mlit.fourier.slices import ReferenceTable
 from mlit.maps.filters import cosine_step, low_pass
-from mlit.maps.fsc import FscCurves, fsc_curves, last_significant_shell, smooth_fsc
+from mlit.maps.fsc import LARGE, FscCurves, fsc_curves, last_significant_shell, smooth_fsc
 from mlit.maps.mask import MaskResult, soft_mask
 from mlit.maps.reconstruction import combine, density, divide
 from mlit.parallel import run_pieces
@@ -143,6 +143,7 @@ def half_maps(
         lambda half: density(sums, list(range(half * folds, (half + 1) * folds)), operators),
         (0, 1),
         sums.rows.device,
+        at_once=None if sums.size <= LARGE else 1,
     )
     if mask is None:
         average = (first + second) / 2
@@ -164,10 +165,12 @@ def reference_maps(
     size = 2 * round(settings.tight_angstrom / sums.pixel_size_angstrom / 2)
     signal = halves.signal
     share = _shared(sums, settings.shared_resolution_angstrom)
+    at_once = None if sums.size <= LARGE else 1
     totals = run_pieces(
         lambda half: combine(sums, list(range(half * folds, (half + 1) * folds)), operators),
         (0, 1),
         sums.rows.device,
+        at_once,
     )
     prior_of_half = [shell_mean(weight, sums.size) * (1 - signal) / signal for _, weight in totals]
     borrowed = [(share * data, share * weight) for data, weight in reversed(totals)]
@@ -186,7 +189,7 @@ def reference_maps(
             volume = low_pass(volume, sums.pixel_size_angstrom, halves.significant_resolution_angstrom)
         return crop_or_pad(volume * halves.mask.mask, limit, 3)
 
-    return torch.stack(run_pieces(without, range(groups), sums.rows.device))
+    return torch.stack(run_pieces(without, range(groups), sums.rows.device, at_once))
 
 
 def reference_table(

@@ -13,6 +13,7 @@ from mlit.likelihood.shade import Shade
 from mlit.likelihood.tilt_images import TiltImages, even_fast_size, normalise
 from mlit.project.images import load_tilt_images
 from mlit.project.project import Project, SeriesInput
+from mlit.training.memory import CACHE_BYTES
 
 TILES_PER_DIAMETER = 4  # of those in which the beam is measured
 LEAST_TILE = 8  # pixels; smaller ones have too few to measure a variance
@@ -102,7 +103,7 @@ class TiltSeriesDataset(Dataset):
 class TiltSeriesDataModule(lightning.LightningDataModule):
     """Serves the series of a project one by one, in the order of their names."""
 
-    def __init__(self, project: Project, diameter_angstrom: float, cache_bytes: int = 2 << 30) -> None:
+    def __init__(self, project: Project, diameter_angstrom: float, cache_bytes: int = CACHE_BYTES) -> None:
         super().__init__()
         self.dataset = TiltSeriesDataset(project, project.series, diameter_angstrom, cache_bytes)
 

@@ -19,7 +19,6 @@ from mlit.errors import InputError
 from mlit.geometry.symmetry import point_group
 from mlit.io.particle_table import ParticleTable
 from mlit.io.particles import write_particles
-from mlit.likelihood.tilt_images import even_fast_size
 from mlit.maps.references import ReferenceSettings
 from mlit.parallel import one_thread_each, reuse_memory
 from mlit.project.parameter_table import write_parameters
@@ -37,16 +36,16 @@ from mlit.project.suspects import Suspect, count_kinds, find_suspects, write_sus
 from mlit.project.warp_project import load_warp_project
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.ledger import SeriesLedger
+from mlit.training.memory import RunSize, estimate_memory, say_memory
 from mlit.training.model_selection import ModelSelection, Options, candidates_from, check_candidates
 from mlit.training.module import MapSettings, RefinementModule
 from mlit.training.run_record import claim_output, note_settings
 from mlit.training.schedule import Iteration, Schedule, never_refined
-from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model
+from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model, map_box
 from mlit.training.series_status import summary_of_fits
 from mlit.training.starting_maps import starting_mask, starting_references
 
 LOG = logging.getLogger("mlit")
-BOX_OVER_DIAMETER = 2.0
 DUPLICATE_OVER_DIAMETER = 0.25
 SUSPECTS = "suspects.csv"
 RESERVED_NAMES = {
@@ -95,6 +94,7 @@ def refine(cfg: DictConfig) -> bool:
     project = load_project(cfg)
     refuse_inputs_as_outputs(project, output, cfg)
     module = make_module(project, cfg)
+    say_memory(estimate_memory(size_of(project, module)))
     note_settings(output, cfg)
     data = TiltSeriesDataModule(project, cfg.species.diameter)
     fit(module, data, cfg)
@@ -198,7 +198,7 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
             f"species.pixel_size_angstrom={pixel}: finer than the images ({project.pixel_size_angstrom:g} Å); "
             "average the movies with less binning"
         )
-    group, folds = assign_groups(project, cfg.seed)
+    group, folds = assign_groups(project, cfg.seed, None if cfg.schedule.iterations else 1)
     options: Any = OmegaConf.to_container(cfg.model, resolve=True)
     candidates, compared_in = candidates_from(options.pop("candidates")), options.pop("compared_in_iteration")
     check_model_options(options)
@@ -210,7 +210,7 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
 
     models = {name: build(name, options) for name in by_name}
     contexts = {s.name: make_context(s, project.particles, group, species) for s in project.series}
-    box = even_fast_size(BOX_OVER_DIAMETER * species.diameter_angstrom / pixel)
+    box = map_box(species.diameter_angstrom, pixel)
     settings = ReferenceSettings(species.diameter_angstrom, **cfg.references, **cfg.denoiser)
     maps = MapSettings(
         settings,
@@ -231,6 +231,13 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     compared_in = min(compared_in, len(iterations) - 1)
     selection = ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None
     return RefinementModule(models, contexts, maps, schedule, solver, ledger, start, selection)
+
+
+def size_of(project: Project, module: RefinementModule) -> RunSize:
+    """Collect what the memory of a run depends on."""
+    maps, fits = module.maps, bool(module.schedule.iterations)
+    tight = maps.references.tight_angstrom
+    return RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, fits)
 
 
 def make_iterations(cfg: DictConfig, enabled: Sequence[str]) -> tuple[Iteration, ...]:

@@ -20,12 +20,14 @@ from mlit.errors import InputError
 from mlit.geometry.symmetry import point_group
 from mlit.geometry.trajectory import normalised_dose
 from mlit.io.particle_table import ParticleTable
+from mlit.likelihood.tilt_images import even_fast_size
 from mlit.optics.ewald import flat_detail
 from mlit.project.project import Project, SeriesInput
 from mlit.training.series_step import SeriesContext
 
 PARTICLES_PER_FOLD = 100  # a half set larger than twice this needs fewer folds
 MAX_FOLDS = 4
+BOX_OVER_DIAMETER = 2.0
 BORDER_OVER_DIAMETER = 1 / 8
 FEWEST_PIXELS = 4  # across a molecule
 EWALD = {"auto": 1, "none": 0, "normal": 1, "reversed": -1}  # hand, relative to that of depth and defocus
@@ -96,11 +98,17 @@ class Species:
             )
 
 
-def assign_groups(project: Project, seed: int) -> tuple[Int[Tensor, " particle"], int]:
+def map_box(diameter_angstrom: float, pixel_size_angstrom: float) -> int:
+    """Side of the maps in pixels."""
+    return even_fast_size(BOX_OVER_DIAMETER * diameter_angstrom / pixel_size_angstrom)
+
+
+def assign_groups(project: Project, seed: int, folds: int | None = None) -> tuple[Int[Tensor, " particle"], int]:
     """Group of every particle: half set times folds plus a random fold.
 
     The references of a particle leave out its fold. In small half sets the share of a particle in its own
-    reference matters most, and they are cut into more folds.
+    reference matters most, and they are cut into more folds. ``folds`` gives their number all the same: one is enough
+    where nothing is fitted.
 
     Returns
     -------
@@ -112,7 +120,8 @@ def assign_groups(project: Project, seed: int) -> tuple[Int[Tensor, " particle"]
         used[series.particle_index] = True
     used &= torch.from_numpy(project.particles.weight > 0)
     smallest = min(int((used & (half == h)).sum()) for h in (0, 1))
-    folds = max(1, min(MAX_FOLDS, smallest // 2, 2 * MAX_FOLDS * PARTICLES_PER_FOLD // max(smallest, 1)))
+    if folds is None:
+        folds = max(1, min(MAX_FOLDS, smallest // 2, 2 * MAX_FOLDS * PARTICLES_PER_FOLD // max(smallest, 1)))
     generator = torch.Generator().manual_seed(seed)
     fold = torch.zeros_like(half)
     for h in (0, 1):

@@ -1,7 +1,5 @@
 import pytest
 
-from mlit.cli.project_summary import SeriesSummary, memory_need
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
@@ -36,7 +34,7 @@ def test_prints_every_series_and_the_totals(call, project, capsys):
     assert "96 × 128" in rows[0]
     assert "10.000" in rows[0]
     assert "2 series can be used, 0 set aside; 12 particles, 6 in half 1 and 6 in half 2" in page
-    assert "particle boxes of 46 px" in page
+    assert "memory of a refinement with maps of 48 px: at most 0.8 GiB" in page
     assert sorted(path for path in project.rglob("*")) == before
 
 
@@ -66,15 +64,3 @@ def test_bad_series_is_set_aside_with_its_reason(call, project, tmp_path, capsys
 def test_missing_file_is_named(call, project, tmp_path, capsys):
     assert call(*words(project, tmp_path / "nowhere.star")) == 2
     assert "nowhere.star" in capsys.readouterr().err
-
-
-def test_memory_need():
-    def summary(particles, tilts):
-        return SeriesSummary("a", particles, (1, 1), 50, tilts, (0, 1), (0, 1), (0, 1), (1000, 2000), 2.0, False)
-
-    need = memory_need([summary(10, 40), summary(100, 20)], None)
-    assert need.boxes_gib is None
-    assert need.images_gib == pytest.approx(4 * 40 * 2e6 / 2**30)
-    need = memory_need([summary(10, 40), summary(100, 20)], 101.0)
-    assert need.box_px == 102
-    assert need.boxes_gib == pytest.approx(100 * 20 * 102 * 52 * 12 / 2**30)

@@ -1,0 +1,143 @@
+"""Memory that a run takes on a CPU, worked out before it starts."""
+
+import logging
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlit.fourier.trilinear import half_grid_voxels
+from mlit.maps.fsc import LARGE
+from mlit.project.project import Project
+from mlit.training.series_step import BYTES_PER_FIT
+
+LOG = logging.getLogger("mlit")
+GIB = 2**30
+CACHE_BYTES = 2 * GIB  # of tilt images that are kept between iterations
+PROGRAM_BYTES = 0.8 * GIB  # libraries, and buffers of a fit that do not grow with the data
+COPIES_OF_SERIES = 3  # as read, normalised, filtered
+COPIES_OF_MAP = {True: 27, False: 17}  # while half maps are made and judged, by whether both are worked on at once
+COPIES_WITH_REFERENCES = {True: 42, False: 24}
+
+
+@dataclass(frozen=True)
+class RunSize:
+    """What the memory of a run depends on.
+
+    Attributes
+    ----------
+    series_bytes
+        Tilt images in use, of the series with most of them.
+    all_series_bytes
+        Those of all series.
+    particle_images
+        Particles times tilts, of the series with most of them.
+    box
+        Side of the maps in pixels.
+    groups
+        Groups of particles, each with sums of its own.
+    pixel_size_angstrom
+        Of the maps.
+    tight_angstrom
+        Side of the references' box.
+    fits
+        Whether anything is refined.
+    """
+
+    series_bytes: int
+    all_series_bytes: int
+    particle_images: int
+    box: int
+    groups: int
+    pixel_size_angstrom: float
+    tight_angstrom: float
+    fits: bool
+
+    @classmethod
+    def of(
+        cls, project: Project, box: int, groups: int, pixel_size_angstrom: float, tight_angstrom: float, fits: bool
+    ) -> "RunSize":
+        """Take from a project what it says."""
+        tilts = [int(series.use_tilt.sum()) for series in project.series]
+        images = [4 * n * math.prod(s.image_size_px) for n, s in zip(tilts, project.series, strict=True)]
+        particles = max(n * len(s.particle_index) for n, s in zip(tilts, project.series, strict=True))
+        return cls(max(images), sum(images), particles, box, groups, pixel_size_angstrom, tight_angstrom, fits)
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes in the most demanding moments of a run.
+
+    Attributes
+    ----------
+    images
+        Tilt images.
+    sums
+        Fourier sums, which stay through an iteration.
+    fit
+        References and particle images during a fit.
+    maps
+        Making maps and references of the sums, when no fit runs.
+    """
+
+    images: float
+    sums: float
+    fit: float
+    maps: float
+
+    @property
+    def peak(self) -> float:
+        """All that is there at one time, at most."""
+        return PROGRAM_BYTES + self.images + self.sums + max(self.fit, self.maps)
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        parts = {
+            "program": PROGRAM_BYTES,
+            "tilt images": self.images,
+            "map sums": self.sums,
+            "fits": self.fit,
+            "making maps": self.maps,
+        }
+        return f"at most {self.peak / GIB:.1f} GiB ({', '.join(f'{k} {v / GIB:.1f}' for k, v in parts.items() if v)})"
+
+
+def estimate_memory(size: RunSize) -> MemoryEstimate:
+    """Work out what a run takes, from above."""
+    together = size.box <= LARGE
+    copies = COPIES_WITH_REFERENCES if size.fits else COPIES_OF_MAP
+    return MemoryEstimate(
+        images=min(size.all_series_bytes, CACHE_BYTES) + COPIES_OF_SERIES * size.series_bytes,
+        sums=12 * size.groups * half_grid_voxels(size.box),
+        fit=_fit_bytes(size) if size.fits else 0.0,
+        maps=copies[together] * 4 * size.box**3,
+    )
+
+
+def _fit_bytes(size: RunSize) -> float:
+    """Count reference tables and premultiplied images, at the finest detail that the pixels hold."""
+    pixels = size.tight_angstrom / size.pixel_size_angstrom
+    table = 32 * size.groups * half_grid_voxels(2 * math.ceil(pixels))
+    images = 2 * 8 * size.particle_images * math.pi / 8 * pixels**2
+    return table + min(images, 2 * BYTES_PER_FIT)
+
+
+def memory_here() -> float:
+    """Bytes that this process may use: those of the computer, or fewer where a job has a limit; infinity if unknown."""
+    names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
+    known = hasattr(os, "sysconf") and all(name in os.sysconf_names for name in names)
+    installed = math.prod(os.sysconf(name) for name in names) if known else math.inf
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text(encoding="ascii").strip() if limit.is_file() else ""
+    return min(installed, float(text)) if text.isdecimal() else installed
+
+
+def say_memory(estimate: MemoryEstimate) -> None:
+    """Log what a run takes, and warn where that is more than there is."""
+    LOG.info("memory: %s", estimate)
+    here = memory_here()
+    if estimate.peak > here:
+        LOG.warning(
+            "there are only %.1f GiB of memory here; a coarser species.pixel_size_angstrom makes maps and fits smaller",
+            here / GIB,
+        )

@@ -1,0 +1,91 @@
+"""Memory of a run, foretold and measured."""
+
+import dataclasses
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from mlit.training import memory
+from mlit.training.memory import GIB, MemoryEstimate, RunSize, estimate_memory, memory_here, say_memory
+
+SMALL = RunSize(1 << 25, 1 << 26, 2000, 112, 8, 5.0, 320.0, fits=True)
+
+MEASURE = """
+import sys, resource
+import torch
+from mlit.fourier.insertion import FourierSums
+from mlit.geometry.symmetry import point_group
+from mlit.maps.references import ReferenceSettings, half_maps, reference_maps
+from mlit.parallel import one_thread_each, reuse_memory
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+reuse_memory()
+box, fits = int(sys.argv[1]), sys.argv[2] == "fits"
+operators, settings = point_group("D2").float(), ReferenceSettings(box / 2)
+sums = FourierSums.zeros(4 if fits else 2, box, 1.0, 2.0)
+sums.rows.normal_()
+sums.rows[..., 2].abs_().add_(1)
+before = peak()
+with one_thread_each():
+    halves = half_maps(sums, operators, settings)
+    if fits:
+        reference_maps(sums, halves, operators, settings)
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize("what", ["fits", "maps"])
+def test_maps_are_made_in_the_memory_foretold(what):
+    box = 160
+    estimate = estimate_memory(dataclasses.replace(SMALL, box=box, fits=what == "fits"))
+    done = subprocess.run([sys.executable, "-c", MEASURE, str(box), what], capture_output=True, text=True, check=True)
+    assert 0.5 * estimate.maps < int(done.stdout) < 1.1 * estimate.maps
+
+
+def test_everything_larger_takes_more():
+    least = estimate_memory(SMALL).peak
+    for field in dataclasses.fields(RunSize):
+        if field.type in (int, "int"):
+            more = dataclasses.replace(SMALL, **{field.name: 4 * getattr(SMALL, field.name)})
+            assert estimate_memory(more).peak > least, field.name
+
+
+def test_images_of_fits_are_bounded():
+    """Beyond two batches they are cut anew."""
+    many = dataclasses.replace(SMALL, particle_images=10**6)
+    assert estimate_memory(many).fit == estimate_memory(dataclasses.replace(SMALL, particle_images=10**7)).fit
+
+
+def test_reconstruction_takes_no_fit():
+    estimate = estimate_memory(dataclasses.replace(SMALL, fits=False))
+    assert estimate.fit == 0
+    assert estimate.maps < estimate_memory(SMALL).maps
+
+
+def test_size_of_a_project_is_that_of_its_largest_series(small):
+    size = RunSize.of(small, 64, 4, 8.0, 200.0, fits=True)
+    series = small.series[0]
+    assert size.particle_images == max(len(s.particle_index) * int(s.use_tilt.sum()) for s in small.series)
+    width, height = series.image_size_px
+    assert size.series_bytes >= 4 * int(series.use_tilt.sum()) * width * height
+    assert size.all_series_bytes >= size.series_bytes
+
+
+def test_more_than_there_is_is_said(monkeypatch, caplog):
+    estimate = MemoryEstimate(images=GIB, sums=2 * GIB, fit=0, maps=4 * GIB)
+    with caplog.at_level(logging.INFO, "mlit"):
+        monkeypatch.setattr(memory, "memory_here", lambda: 16 * GIB)
+        say_memory(estimate)
+        assert "7.8 GiB" in caplog.text
+        assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+        monkeypatch.setattr(memory, "memory_here", lambda: 4 * GIB)
+        say_memory(estimate)
+    assert [r.levelname for r in caplog.records] == ["INFO", "INFO", "WARNING"]
+
+
+def test_there_is_some_memory_here():
+    assert memory_here() > GIB
