@@ -37,7 +37,7 @@ def symmetrise(grid: Float[Tensor, "z y x 3"], operators: Operators) -> Float[Te
     return _sum_over(over_cosets, onto_grid, _read)
 
 
-def split_group(operators: Operators) -> tuple[Float[Tensor, "_ 3 3"], Float[Tensor, "_ 3 3"]]:
+def split_group(operators: Operators) -> tuple[Float[Tensor, "aligned 3 3"], Float[Tensor, "coset 3 3"]]:
     """Rotations t that map grid points to grid points, and c such that every operator is one product c t."""
     onto_grid = operators[_maps_axes_to_axes(operators).all(1)].round()
     cosets: list[Tensor] = []
