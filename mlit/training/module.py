@@ -24,6 +24,7 @@ from mlit.optim.solvers import Solver
 from mlit.training.data import SeriesBatch
 from mlit.training.ledger import SeriesLedger
 from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection
+from mlit.training.partial_sums import PartialSums
 from mlit.training.reference_scale import scale_to_images
 from mlit.training.schedule import Schedule
 from mlit.training.series_record import SeriesRecord
@@ -103,6 +104,8 @@ class RefinementModule(lightning.LightningModule):
         Optimiser.
     ledger
         Record of the series done in the epoch under way.
+    partial_sums
+        Record of the maps under way.
     start
         References to start from; None makes them from the starting poses.
     selection
@@ -117,6 +120,7 @@ class RefinementModule(lightning.LightningModule):
         schedule: Schedule,
         solver: Solver,
         ledger: SeriesLedger,
+        partial_sums: PartialSums,
         start: References | None = None,
         selection: ModelSelection | None = None,
     ) -> None:
@@ -125,7 +129,7 @@ class RefinementModule(lightning.LightningModule):
         self.names = list(models)
         self.series = nn.ModuleList(models.values())
         self.contexts, self.maps, self.schedule = dict(contexts), maps, schedule
-        self.solver, self.ledger = solver, ledger
+        self.solver, self.ledger, self.partial_sums = solver, ledger, partial_sums
         self.records = {name: SeriesRecord.before_fits(context) for name, context in contexts.items()}
         self.selection = selection
         self.chosen: list[Candidate] = []
@@ -133,6 +137,7 @@ class RefinementModule(lightning.LightningModule):
         self.halves: HalfMaps | None = None
         self.settled = False
         self._sums: FourierSums | None = None
+        self._summed: list[str] = []
         self._table: ReferenceTable | None = None
 
     def model(self, name: str) -> SeriesModel:
@@ -155,6 +160,7 @@ class RefinementModule(lightning.LightningModule):
         self._sums = FourierSums.zeros(
             2 * self.maps.folds, self.maps.box, self.maps.pixel_size_angstrom, resolution, self.device
         )
+        self._summed = self.partial_sums.take_up(self._sums, self.current_epoch)
         if self.fit_resolution_angstrom is not None:
             assert self.references is not None
             maps, pixel = self.references.maps.to(self.device), self.references.pixel_size_angstrom
@@ -165,13 +171,20 @@ class RefinementModule(lightning.LightningModule):
         if batch.images is None:
             self._leave_out(batch)
             return
+        assert self._sums is not None
         name, record = batch.name, self.records[batch.name]
         self.records[name] = record.without_fit() if self._table is None else self._fit_or_recall(name, batch.images)
+        if name not in self._summed:
+            self._add_to_maps(name, batch.images)
+            self._summed.append(name)
+            self.partial_sums.record(self._sums, self.current_epoch, self._summed)
+
+    def _add_to_maps(self, name: str, images: TiltImages) -> None:
         record, model, context = self.records[name], self.model(name), self.contexts[name]
         weight = record.credence.image_weight(context.false_fraction)
         length = self.maps.box * self.maps.pixel_size_angstrom
         assert self._sums is not None
-        add_to_maps(self._sums, model, batch.images, context, record.relative_amplitude(context), weight, length)
+        add_to_maps(self._sums, model, images, context, record.relative_amplitude(context), weight, length)
 
     def particle_probability(self, name: str) -> Tensor:
         """Probability that each particle of a series is one; not a number for those that were given no weight."""
@@ -300,6 +313,7 @@ class RefinementModule(lightning.LightningModule):
             limit = self.halves.significant_resolution_angstrom
             self.references = References(self._align_halves(volumes), self._sums.pixel_size_angstrom, limit)
         self._sums = self._table = None
+        self.partial_sums.drop()
         self._log_epoch()
 
     def _is_settled(self) -> bool:

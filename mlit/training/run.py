@@ -39,6 +39,7 @@ from mlit.training.ledger import SeriesLedger
 from mlit.training.memory import RunSize, estimate_memory, say_memory
 from mlit.training.model_selection import ModelSelection, Options, candidates_from, check_candidates
 from mlit.training.module import MapSettings, RefinementModule
+from mlit.training.partial_sums import PartialSums
 from mlit.training.run_record import claim_output, note_settings
 from mlit.training.schedule import Iteration, Schedule, never_refined
 from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model, map_box
@@ -226,11 +227,12 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     iterations = make_iterations(cfg, [*enabled, *(c.block for c in candidates if c.block not in enabled)])
     coarsest = species.diameter_angstrom / SHELLS_AT_LEAST
     schedule = Schedule(iterations, 2 * max(pixel, project.pixel_size_angstrom), coarsest)
-    ledger = SeriesLedger(Path(cfg.output) / "checkpoints" / "series")
+    checkpoints = Path(cfg.output) / "checkpoints"
+    ledger, partial_sums = SeriesLedger(checkpoints / "series"), PartialSums(checkpoints / "sums.pt")
     solver = hydra.utils.instantiate(cfg.optimizer)
     compared_in = min(compared_in, len(iterations) - 1)
     selection = ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None
-    return RefinementModule(models, contexts, maps, schedule, solver, ledger, start, selection)
+    return RefinementModule(models, contexts, maps, schedule, solver, ledger, partial_sums, start, selection)
 
 
 def size_of(project: Project, module: RefinementModule) -> RunSize:

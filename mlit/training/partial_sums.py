@@ -1,0 +1,53 @@
+"""Sums of the maps under way, written down now and then: what an interrupted iteration goes on from."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from mlit.fourier.insertion import FourierSums
+from mlit.io.atomic import atomic_write
+
+SECONDS_BETWEEN = 300.0  # of work that an interruption can cost
+
+
+class PartialSums:
+    """One file with the sums over the series done so far in an iteration.
+
+    The file can be large, so it is not written after every series. A short iteration never writes it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    seconds_between
+        Least time between two writings, and before the first.
+    """
+
+    def __init__(self, path: Path, seconds_between: float = SECONDS_BETWEEN) -> None:
+        self.path, self.seconds_between = path, seconds_between
+        self._written = time.monotonic()
+
+    def take_up(self, sums: FourierSums, epoch: int) -> list[str]:
+        """Fill empty sums of an epoch with what was written down; return the names of the series in them."""
+        self._written = time.monotonic()
+        if not self.path.is_file():
+            return []
+        entry = torch.load(self.path, weights_only=True, mmap=True)
+        if entry["epoch"] != epoch or entry["rows"].shape != sums.rows.shape:
+            return []
+        sums.rows.copy_(entry["rows"])
+        return list(entry["names"])
+
+    def record(self, sums: FourierSums, epoch: int, names: Sequence[str]) -> None:
+        """Write the sums over some series down, if it is time."""
+        if time.monotonic() - self._written < self.seconds_between:
+            return
+        with atomic_write(self.path) as path:
+            torch.save({"epoch": epoch, "names": list(names), "rows": sums.rows.cpu()}, path)
+        self._written = time.monotonic()
+
+    def drop(self) -> None:
+        """Forget the sums of an epoch that is over."""
+        self.path.unlink(missing_ok=True)
