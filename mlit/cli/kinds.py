@@ -33,6 +33,7 @@ KINDS_WITHOUT_DEFAULT = {
     "species.pixel_size_angstrom": Kind.NUMBER,
     "model.poses.position_prior_angstrom": Kind.NUMBERS,
     "model.poses.rotation_prior_deg": Kind.NUMBERS,
+    "weights.grid": Kind.LIST,
     "simulation.structure.path": Kind.TEXT,
     "simulation.structure.seed": Kind.WHOLE,
     "simulation.sample.min_distance_angstrom": Kind.NUMBER,

@@ -87,6 +87,12 @@ VERBS = {
             summary="half maps and FSC from a project as it stands",
             example=f"{_PROJECT} species.diameter=280 output=RUN",
         ),
+        Verb(
+            name="weights",
+            summary="estimate how strong the signal is by series, tilt and place, and reconstruct with these weights",
+            example=f"{_PROJECT} species.diameter=280 output=RUN",
+            resumes=True,
+        ),
     )
 }
 

@@ -6,6 +6,8 @@ difference. Columns hold two parts in the first case, the real and imaginary par
 of B after those of A.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -47,9 +49,38 @@ def model_columns(
         values = slices(table, map_index, view.frames(particle, tilt), images.pixels, height)
         return _columns(values, images, view, particle, tilt, height)
 
-    if images.height is None:
+    columns = _both_spheres(at, images.height)
+    factor = images.place_factor(particle, tilt)
+    return columns if factor is None else columns * factor[:, None, None]
+
+
+def model_alone(
+    images: ParticleImages,
+    view: View,
+    table: ReferenceTable,
+    map_index: Int[Tensor, " image"],
+    particle: Int[Tensor, " image"],
+    tilt: Int[Tensor, " image"],
+) -> Float[Tensor, "image part pixel"]:
+    """Compute the first column of :func:`model_columns`; needs no derivatives in the table."""
+
+    def at(height: Tensor | None) -> Tensor:
+        values = slices(table, map_index, view.frames(particle, tilt), images.pixels, height)[:, :, 0]
+        return torch.stack([values[:, 1], -values[:, 0]], 1)
+
+    model = _both_spheres(at, images.height)
+    factor = images.place_factor(particle, tilt)
+    return model if factor is None else model * factor[:, None]
+
+
+def _both_spheres(
+    at: Callable[[Float[Tensor, " pixel"] | None], Float[Tensor, "image 2 *column pixel"]],
+    height: Float[Tensor, " pixel"] | None,
+) -> Float[Tensor, "image part *column pixel"]:
+    """Take slices on both curved spheres, or on the plane where there is no curvature."""
+    if height is None:
         return at(None)
-    upper, lower = at(images.height), at(-images.height)
+    upper, lower = at(height), at(-height)
     difference = upper - lower
     return torch.stack([*(upper + lower).unbind(1), difference[:, 1], -difference[:, 0]], 1) / 2
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mlit.deformation.local_coordinates import EVEN, ODD, VIEW_COORDINATES
 from mlit.fourier.pixels import FourierPixels
+from mlit.likelihood.signal_weights import PlaceFactors
 from mlit.optics.ctf import Optics
 
 
@@ -95,6 +96,8 @@ class ParticleImages:
     height
         Third component of the frequency of each pixel, on the upper of the two Ewald spheres (1/Å), negative for the
         opposite hand; needs quadrature images. None: slices are flat.
+    places
+        What the place in the image does to the signal; neither data nor power hold it. None: nothing.
     """
 
     pixels: FourierPixels
@@ -110,6 +113,7 @@ class ParticleImages:
     valid: Bool[Tensor, "particle tilt"]
     watched: WatchedAberrations | None = None
     height: Float[Tensor, " pixel"] | None = None
+    places: PlaceFactors | None = None
 
     def power_waves(
         self,
@@ -129,6 +133,12 @@ class ParticleImages:
         cos, sin = torch.cos(twice), torch.sin(twice)
         even = self.power_cos[tilt] * cos - self.power_sin[tilt] * sin
         return even, self.power_cos[tilt] * sin + self.power_sin[tilt] * cos
+
+    def place_factor(
+        self, particle: Int[Tensor, " image"], tilt: Int[Tensor, " image"]
+    ) -> Float[Tensor, "image pixel"] | None:
+        """Amplitude of some images at their places; None where it is the same everywhere."""
+        return None if self.places is None else self.places.at(particle, tilt, self.pixels.radius.float())
 
     @property
     def half_width_angstrom(self) -> float:

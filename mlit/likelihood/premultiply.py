@@ -152,7 +152,14 @@ def premultiply(
         valid,
         watched if watched.coordinates else None,
         request.ewald_hand * sphere if request.ewald_hand else None,
+        images.weights.at_places(xy_angstrom / _field_angstrom(images).to(xy_angstrom)),
     )
+
+
+def _field_angstrom(images: TiltImages) -> Float[Tensor, "2"]:
+    """Sides x, y of the images."""
+    height, width = images.pixels.shape[1:]
+    return torch.tensor([width, height]) * images.pixel_size_angstrom
 
 
 def _boxes(
@@ -225,6 +232,9 @@ def _power(
     frequency = plane_frequency(boxes.large, kept.pixel_size_angstrom, images.pixels.device)
     radius = frequency.norm(dim=-1)
     envelope = images.envelope(radius).square() / images.noise_density(radius)
+    directional = images.weights.directional(frequency)
+    if directional is not None:
+        envelope = envelope * directional.square()
     gamma = optics.static_phase(frequency) + defocus_um[:, None, None] * optics.defocus_slope(frequency)
     gamma = gamma.remainder(torch.pi).float() * 2
     kernels = [envelope, envelope * torch.cos(gamma), envelope * torch.sin(gamma)]

@@ -1,6 +1,6 @@
 """Tilt images of one series, normalised and with their noise known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import scipy.fft
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from mlit.fourier.resize import resize_spectrum
 from mlit.likelihood.noise import interpolate_power
 from mlit.likelihood.shade import Shade
-from mlit.optics.dose import bfactor_envelope, critical_exposure_envelope
+from mlit.likelihood.signal_weights import SignalWeights
 from mlit.parallel import run_pieces
 
 
@@ -28,8 +28,8 @@ class TiltImages:
         Noise power, see :func:`mlit.likelihood.noise.noise_power`.
     dose
         Exposure before each tilt, e/Å².
-    bfactor_angstrom2
-        B-factor of the amplitude of each tilt, where one was fitted; takes the place of the exposure.
+    weights
+        Strength of the signal in them.
     shade
         Parts of the images that cannot be used.
     """
@@ -38,7 +38,7 @@ class TiltImages:
     pixel_size_angstrom: float
     noise: Float[Tensor, "tilt bin"]
     dose: Float[Tensor, " tilt"]
-    bfactor_angstrom2: Float[Tensor, " tilt"] | None = None
+    weights: SignalWeights = field(default_factory=SignalWeights)
     shade: Shade | None = None
 
     def lit(self, xy_angstrom: Float[Tensor, "particle tilt 2"]) -> Bool[Tensor, "particle tilt"]:
@@ -48,30 +48,29 @@ class TiltImages:
         return ~self.shade.at(xy_angstrom / self.pixel_size_angstrom)
 
     def envelope(self, frequency: Float[Tensor, "*grid"]) -> Float[Tensor, "tilt *grid"]:
-        """Amplitude of the signal that radiation damage leaves at frequencies in 1/Å."""
-        axes = [1] * frequency.dim()
-        if self.bfactor_angstrom2 is not None:
-            return bfactor_envelope(frequency[None], self.bfactor_angstrom2.float().reshape(-1, *axes))
-        dose = self.dose.float().reshape(-1, *axes)
-        return critical_exposure_envelope(frequency[None], dose)
+        """Amplitude of the signal that is left at frequencies in 1/Å, its mean over directions."""
+        return self.weights.decay(frequency, self.dose)
+
+    def flat(self) -> "TiltImages":
+        """Return the same images as if the signal were equally strong in all tilts, at all frequencies and places."""
+        return replace(self, dose=torch.zeros_like(self.dose), weights=SignalWeights())
 
     def to(self, device: torch.device) -> "TiltImages":
         """Copy on a device."""
-        bfactor = None if self.bfactor_angstrom2 is None else self.bfactor_angstrom2.to(device)
         return TiltImages(
             self.pixels.to(device),
             self.pixel_size_angstrom,
             self.noise.to(device),
             self.dose.to(device),
-            bfactor,
+            self.weights.to(device),
             None if self.shade is None else self.shade.to(device),
         )
 
     def tilt(self, index: int) -> "TiltImages":
         """One tilt alone."""
         one = slice(index, index + 1)
-        bfactor = None if self.bfactor_angstrom2 is None else self.bfactor_angstrom2[one]
-        return TiltImages(self.pixels[one], self.pixel_size_angstrom, self.noise[one], self.dose[one], bfactor)
+        weights = self.weights.tilt(index)
+        return TiltImages(self.pixels[one], self.pixel_size_angstrom, self.noise[one], self.dose[one], weights)
 
     def noise_density(self, frequency: Float[Tensor, "*grid"]) -> Float[Tensor, "tilt *grid"]:
         """Noise power density (Å²) at frequencies in 1/Å."""
@@ -143,12 +142,15 @@ def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:
     ky = torch.fft.fftfreq(coarse, pixel * side / coarse, device=device)[:, None]
     kx = torch.fft.rfftfreq(coarse, pixel * side / coarse, device=device)[None]
     frequency, place = torch.hypot(ky, kx).unique(return_inverse=True)
+    directional = images.weights.directional(torch.stack(torch.broadcast_tensors(kx, ky), -1))
 
     def filtered(tilt: int) -> Tensor:
         one = images.tilt(tilt)
         spectrum = resize_spectrum(torch.fft.rfft2(one.pixels[0], s=(side, side)), side, coarse, 2)
         weight = (one.envelope(frequency) / one.noise_density(frequency))[0] * (coarse / side) ** 2
         on_grid = weight.index_select(0, place.flatten()).reshape(place.shape)
+        if directional is not None:
+            on_grid = on_grid * directional[tilt]
         return torch.fft.irfft2(spectrum * on_grid, s=(coarse, coarse))
 
     out = run_pieces(filtered, range(len(images.pixels)), device)

@@ -58,6 +58,8 @@ def insert_particles(
             particle, tilt = part // tilts, part % tilts
             scale, share = amplitude[tilt, None].float(), weight[particle, tilt, None].float()
             even, _ = images.power_waves(view.defocus_um, particle, tilt)
+            factor = images.place_factor(particle, tilt)
+            scale = scale if factor is None else scale * factor
             power = (images.power[tilt] - even) / 2 * (share * scale.square())
             frames, data = view.frames(particle, tilt), images.data[particle, tilt] * (share * scale)
             if images.height is None:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.io.particle_table import ParticleTable
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
+from mlit.likelihood.signal_weights import SignalWeights
 from mlit.optics.ctf import Optics
 
 
@@ -35,10 +36,8 @@ class SeriesInput:
         Tilts that count; the others enter neither refinement nor reconstruction.
     particle_index : Int "particle"
         Rows of the project's particle table.
-    tilt_weight, tilt_bfactor_angstrom2 : Float "tilt" or None
-        GridDoseWeights and GridDoseBfacs (negative = decay); None where the file holds no estimate.
-    weight, bfactor_angstrom2 : float
-        Of the whole series.
+    weights : SignalWeights
+        Strength of the signal that the file states.
     """
 
     name: str
@@ -50,10 +49,7 @@ class SeriesInput:
     pixel_size_angstrom: float
     use_tilt: Bool[Tensor, "tilt"] = field(repr=False)
     particle_index: Int[Tensor, "particle"] = field(repr=False)
-    tilt_weight: Float[Tensor, "tilt"] | None = field(default=None, repr=False)
-    tilt_bfactor_angstrom2: Float[Tensor, "tilt"] | None = field(default=None, repr=False)
-    weight: float = 1.0
-    bfactor_angstrom2: float = 0.0
+    weights: SignalWeights = field(default_factory=SignalWeights, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

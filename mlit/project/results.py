@@ -19,19 +19,21 @@ from mlit.io.atomic import atomic_write
 from mlit.io.fsc_star import write_fsc_star
 from mlit.io.mrc import write_mrc
 from mlit.io.particle_table import ParticleTable
+from mlit.likelihood.signal_weights import SignalWeights
 from mlit.maps.filters import filter_by_shells, guinier_fit, sharpen
 from mlit.maps.fsc import wiener_weights
 from mlit.maps.references import HalfMaps
 from mlit.project.project import Project, SeriesInput
 from mlit.project.xml_geometry import xml_with_geometry
 from mlit.project.xml_optics import xml_with_optics
+from mlit.project.xml_weights import xml_with_weights
 
 POSE_ERRORS = tuple(f"mlit{kind}Error{axis}" for kind in ("Coordinate", "Rotation") for axis in "XYZ")
 PROBABILITY = "mlitProbability"
 
 
-def write_series(folder: Path, series: SeriesInput, imaging: Imaging) -> None:
-    """Write the refined XML of a series; what mlit does not own stays as it was.
+def write_series(folder: Path, series: SeriesInput, imaging: Imaging, weights: SignalWeights | None = None) -> None:
+    """Write the refined XML of a series, with new weights if there are any; what mlit does not own stays as it was.
 
     Sizes that older files lack are added: every reader of refined grids needs them.
     """
@@ -44,6 +46,7 @@ def write_series(folder: Path, series: SeriesInput, imaging: Imaging) -> None:
     missing = {
         key: ", ".join(f"{v:.9g}" for v in value.tolist()) for key, (known, value) in sizes.items() if known is None
     }
+    xml = xml if weights is None else xml_with_weights(xml, weights)
     xml.with_attributes(missing).write(folder / f"{series.name}.xml")
 
 

@@ -12,9 +12,9 @@ from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 from mlit.io.warp.tomostar import read_tomostar
 from mlit.project.image_files import TiltImages, find_images
 from mlit.project.project import SeriesInput
-from mlit.project.tilt_values import estimated_tilt_values
 from mlit.project.xml_geometry import geometry_from_xml
 from mlit.project.xml_optics import optics_from_xml
+from mlit.project.xml_weights import weights_from_xml
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,6 @@ def load_series(name: str, xml: TiltSeriesXml, settings: WarpSettings, particle_
     sizes = series_sizes(xml, settings, images)
     if not xml.has_grid("GridCTF") and xml.ctf_number("Defocus", 0.0) == 0.0:
         raise InputError(f"{xml.path}: has no defocus (GridCTF or CTF/Defocus); estimate the CTF in Warp")
-    weight = estimated_tilt_values(xml, "GridDoseWeights")
-    if weight is not None and (weight < 0).any():
-        raise InputError(f"{xml.path}: GridDoseWeights has negative values; estimate the weights again")
-    bfactor = estimated_tilt_values(xml, "GridDoseBfacs")
     return SeriesInput(
         name=name,
         xml=xml,
@@ -86,10 +82,7 @@ def load_series(name: str, xml: TiltSeriesXml, settings: WarpSettings, particle_
         pixel_size_angstrom=settings.binned_pixel_size_angstrom,
         use_tilt=torch.from_numpy(xml.use_tilt),
         particle_index=torch.from_numpy(particle_index.astype(np.int64)),
-        tilt_weight=None if weight is None else torch.from_numpy(weight.copy()),
-        tilt_bfactor_angstrom2=None if bfactor is None else torch.from_numpy(bfactor.copy()),
-        weight=xml.attribute_number("Weight", 1.0),
-        bfactor_angstrom2=xml.attribute_number("Bfactor", 0.0),
+        weights=weights_from_xml(xml),
     )
 
 

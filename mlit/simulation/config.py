@@ -344,6 +344,27 @@ class DefectsConfig:
 
 
 @dataclass(frozen=True)
+class QualityConfig:
+    """How much images differ in the strength of their signal beyond what dose and path through the ice make of it.
+
+    Attributes
+    ----------
+    series_amplitude, tilt_amplitude
+        Standard deviations of the logarithm of the amplitude, of whole series and of each tilt besides.
+    series_bfactor_angstrom2, tilt_bfactor_angstrom2
+        Largest decay; B factors are drawn evenly between none and this much.
+    """
+
+    series_amplitude: float = 0.0
+    series_bfactor_angstrom2: float = 0.0
+    tilt_amplitude: float = 0.0
+    tilt_bfactor_angstrom2: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require_not_negative("quality", self, tuple(field.name for field in fields(self)))
+
+
+@dataclass(frozen=True)
 class SimulationConfig:
     """A whole project.
 
@@ -366,6 +387,7 @@ class SimulationConfig:
     aberrations: AberrationConfig = field(default_factory=AberrationConfig)
     picks: PicksConfig = field(default_factory=PicksConfig)
     defects: DefectsConfig = field(default_factory=DefectsConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "zero or more")

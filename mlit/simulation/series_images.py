@@ -81,7 +81,8 @@ class _Camera:
         microscope = self.config.microscope
         grid = PatchGrid(microscope.height, microscope.width, microscope.pixel_size_angstrom)
         middle = float(self.plan.geometry.true.dose[tilt]) + self.config.tilts.dose_per_tilt / 2
-        transfer = transfer_of_tilt(self.plan.optics.true, tilt, middle, self.plan.geometry.true.magnification)
+        magnification, strength = self.plan.geometry.true.magnification, self.plan.quality.of_tilt(tilt)
+        transfer = transfer_of_tilt(self.plan.optics.true, tilt, middle, magnification, *strength)
         xy, defocus = self.xy_angstrom[:, tilt], self.defocus_um[:, tilt]
         molecules = particle_image(self.structure, self.rotation[:, tilt], xy, defocus, transfer, grid)
         return molecules + self.crowd.image(tilt, transfer, grid)

@@ -13,6 +13,7 @@ from mlit.simulation.config import SimulationConfig
 from mlit.simulation.deformations import GeometryPair, draw_geometry
 from mlit.simulation.exposure import BadTilt, draw_bad_tilts
 from mlit.simulation.placement import Poses, draw_poses, moving_poses, picked_poses
+from mlit.simulation.quality import Quality, draw_quality
 from mlit.simulation.structure import Structure
 from mlit.simulation.tilt_scheme import TiltScheme, dose_symmetric_scheme
 
@@ -42,6 +43,8 @@ class SeriesPlan:
         1 or 2 for each row.
     bad_tilts
         Spoilt tilts.
+    quality
+        Strength of the signal.
     seed
         Of the background and of the electron counts.
     """
@@ -54,6 +57,7 @@ class SeriesPlan:
     start_poses: Poses
     half_set: Int[Tensor, " particle"]
     bad_tilts: tuple[BadTilt, ...]
+    quality: Quality
     seed: int
     true_samples: tuple[Poses, ...]
 
@@ -82,7 +86,7 @@ def plan_series(config: SimulationConfig, number: int, structure: Structure, rng
     geometry = draw_geometry(scheme, config.deformation, config.microscope, size, rng)
     true_poses = _true_poses(config, structure, volume, rng)
     rows = len(true_poses.false_pick)
-    errors = rng.spawn(1)[0]  # of its own, so that aberrations change nothing else of a project
+    errors, strength = rng.spawn(2)  # of their own, so that they change nothing else of a project
     magnified = replace(geometry.true, magnification=draw_magnification(config.aberrations, errors))
     optics = draw_known_optics(config.microscope, len(scheme.angle_deg), rng)
     return SeriesPlan(
@@ -94,6 +98,7 @@ def plan_series(config: SimulationConfig, number: int, structure: Structure, rng
         start_poses=picked_poses(true_poses, config.picks, rng),
         half_set=torch.as_tensor(rng.permutation(np.arange(rows) % 2) + 1),
         bad_tilts=draw_bad_tilts(config.defects.bad_tilts, len(scheme.angle_deg), rng),
+        quality=draw_quality(config.quality, len(scheme.angle_deg), strength),
         seed=int(rng.integers(2**31)),
         true_samples=moving_poses(true_poses, config.deformation, rng),
     )

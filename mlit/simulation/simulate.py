@@ -162,4 +162,5 @@ def _series_meta(plan: SeriesPlan) -> dict[str, object]:
         "false_picks": int(plan.true_poses.false_pick.sum()),
         "bad_tilts": [{"tilt": defect.tilt, "kind": defect.kind} for defect in plan.bad_tilts],
         "missing_tilts": plan.scheme.missing.tolist(),
+        "quality": plan.quality.as_mapping(),
     }

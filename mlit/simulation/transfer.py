@@ -7,7 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from mlit.optics.ctf import Optics, ctf, wrapped_phase_aberration
-from mlit.optics.dose import critical_exposure_envelope
+from mlit.optics.dose import bfactor_envelope, critical_exposure_envelope
 from mlit.simulation.splat import PatchGrid
 
 
@@ -23,11 +23,15 @@ class TiltTransfer:
         Exposure received by the middle of the tilt in e/Å².
     magnification
         Matrix on the Fourier coordinates of each molecule: the pixel k shows what belongs at ``M k``.
+    amplitude, bfactor_angstrom2
+        Strength of the signal besides; negative B factors are decay.
     """
 
     optics: Optics
     dose: float
     magnification: Float[Tensor, "2 2"] = field(default_factory=lambda: torch.eye(2, dtype=torch.float64))
+    amplitude: float = 1.0
+    bfactor_angstrom2: float = 0.0
 
     def on_grid(
         self, grid: PatchGrid, defocus_um: Float[Tensor, " particle"]
@@ -40,14 +44,22 @@ class TiltTransfer:
         frequency = grid.frequency_xy()
         gamma = wrapped_phase_aberration(frequency, defocus_um[:, None], self.optics)[:, 0]
         damage = critical_exposure_envelope(frequency.norm(dim=-1), torch.tensor(self.dose))
-        transfer = ctf(gamma) * damage.float()
+        left = damage * bfactor_envelope(frequency.norm(dim=-1), torch.tensor(self.bfactor_angstrom2)) * self.amplitude
+        transfer = ctf(gamma) * left.float()
         if not self.optics.zernike_odd_rad.any():
             return transfer
         odd = -self.optics.odd_phase(frequency).float()
         return transfer * torch.polar(torch.ones_like(odd), odd)
 
 
-def transfer_of_tilt(optics: Optics, tilt: int, dose: float, magnification: Float[Tensor, "2 2"]) -> TiltTransfer:
+def transfer_of_tilt(
+    optics: Optics,
+    tilt: int,
+    dose: float,
+    magnification: Float[Tensor, "2 2"],
+    amplitude: float = 1.0,
+    bfactor_angstrom2: float = 0.0,
+) -> TiltTransfer:
     """Pick one tilt of a series."""
     one = slice(tilt, tilt + 1)
     return TiltTransfer(
@@ -58,4 +70,6 @@ def transfer_of_tilt(optics: Optics, tilt: int, dose: float, magnification: Floa
         ),
         dose,
         magnification,
+        amplitude,
+        bfactor_angstrom2,
     )

@@ -8,7 +8,8 @@ TRUTH_FILES = {
     "mlitFalsePick 1 = no molecule",
     "structure.npz": "molecule: xyz (Å), potential (V Å³: component, atom), b_factor (Å²), symmetry",
     "map.mrc": "its potential above ice in V at the project's pixel size, origin at voxel n//2",
-    "meta.json": "the configuration; molecules, false picks, spoilt and missing tilts of every series",
+    "meta.json": "the configuration; molecules, false picks, spoilt and missing tilts of every series, strength of its "
+    "signal",
 }
 """Path in the folder, and content."""
 

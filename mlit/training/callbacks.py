@@ -66,8 +66,9 @@ class ProgressLog(Callback):
         elif resolution is None:
             LOG.info("reconstructing %d series from the starting metadata", len(module.names))
         else:
-            blocks = ", ".join(module.schedule.iterations[trainer.current_epoch - 1].blocks)
-            LOG.info("iteration %d of %d: %s to %.1f Å", trainer.current_epoch, last, blocks, resolution)
+            iteration = module.schedule.iterations[trainer.current_epoch - 1]
+            work = [*iteration.blocks, *["weights"] * iteration.weights] or ["maps"]
+            LOG.info("iteration %d of %d: %s to %.1f Å", trainer.current_epoch, last, ", ".join(work), resolution)
 
     def on_train_batch_end(
         self,

@@ -96,8 +96,7 @@ class TiltSeriesDataset(Dataset):
         pixels = normalise(raw, shade)
         box = even_fast_size(1.5 * self.diameter_angstrom / pixel)
         noise = noise_power(pixels, xy.float(), box, ~shade.at(xy))
-        bfactor = series.tilt_bfactor_angstrom2
-        return TiltImages(pixels, pixel, noise, series.geometry.dose.float(), bfactor, shade)
+        return TiltImages(pixels, pixel, noise, series.geometry.dose.float(), series.weights, shade)
 
 
 class TiltSeriesDataModule(lightning.LightningDataModule):

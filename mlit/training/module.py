@@ -16,6 +16,7 @@ from mlit.errors import InputError
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import resample_map
 from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.premultiply import ImageRequest
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.common_frame import common_frame
 from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps, reference_table
@@ -26,10 +27,11 @@ from mlit.training.ledger import SeriesLedger
 from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection
 from mlit.training.partial_sums import PartialSums
 from mlit.training.reference_scale import scale_to_images
-from mlit.training.schedule import Schedule
+from mlit.training.schedule import Iteration, Schedule
 from mlit.training.series_record import SeriesRecord
 from mlit.training.series_status import SeriesStatus
 from mlit.training.series_step import Fit, SeriesContext, add_to_maps, fit
+from mlit.training.weighing import Weighing
 
 LOG = logging.getLogger("mlit")
 SETTLED = 0.7  # of the expected error: the next change would hardly add to it
@@ -110,6 +112,8 @@ class RefinementModule(lightning.LightningModule):
         References to start from; None makes them from the starting poses.
     selection
         Models to compare with the present one in an early iteration; None compares none.
+    weighing
+        Estimates weights in the iterations that ask for it; None estimates none.
     """
 
     def __init__(
@@ -123,6 +127,7 @@ class RefinementModule(lightning.LightningModule):
         partial_sums: PartialSums,
         start: References | None = None,
         selection: ModelSelection | None = None,
+        weighing: Weighing | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -131,7 +136,7 @@ class RefinementModule(lightning.LightningModule):
         self.contexts, self.maps, self.schedule = dict(contexts), maps, schedule
         self.solver, self.ledger, self.partial_sums = solver, ledger, partial_sums
         self.records = {name: SeriesRecord.before_fits(context) for name, context in contexts.items()}
-        self.selection = selection
+        self.selection, self.weighing = selection, weighing
         self.chosen: list[Candidate] = []
         self.references = start
         self.halves: HalfMaps | None = None
@@ -173,9 +178,12 @@ class RefinementModule(lightning.LightningModule):
             return
         assert self._sums is not None
         name, record = batch.name, self.records[batch.name]
-        self.records[name] = record.without_fit() if self._table is None else self._fit_or_recall(name, batch.images)
+        images = replace(batch.images, weights=self.contexts[name].weights)
+        idle = self._table is None or not self._iteration.blocks
+        self.records[name] = record.without_fit() if idle else self._fit_or_recall(name, images)
+        self._gather_weights(name, images)
         if name not in self._summed:
-            self._add_to_maps(name, batch.images)
+            self._add_to_maps(name, images)
             self._summed.append(name)
             self.partial_sums.record(self._sums, self.current_epoch, self._summed)
 
@@ -185,6 +193,37 @@ class RefinementModule(lightning.LightningModule):
         length = self.maps.box * self.maps.pixel_size_angstrom
         assert self._sums is not None
         add_to_maps(self._sums, model, images, context, record.relative_amplitude(context), weight, length)
+
+    @property
+    def _iteration(self) -> Iteration:
+        """What this epoch does; not for epoch 0."""
+        return self.schedule.iterations[self.current_epoch - 1]
+
+    def _gather_weights(self, name: str, images: TiltImages) -> None:
+        """See what the images say about weights, where this iteration asks for it."""
+        if self.weighing is None or self._table is None or not self._iteration.weights:
+            return
+        assert self.fit_resolution_angstrom is not None
+        context = self.contexts[name]
+        detail = self.fit_resolution_angstrom
+        request = ImageRequest(self.maps.references.tight_angstrom, detail, ewald_hand=context.hand_at(detail))
+        weight = self.records[name].credence.particle_weight(context.false_fraction)
+        self.weighing.gather(name, self.model(name), images, context, self._table, request, weight)
+
+    def _take_weights(self) -> None:
+        """Weigh the images of the following iterations as this one has found."""
+        if self.weighing is None or not self.weighing.signals:
+            return
+        assert self.fit_resolution_angstrom is not None
+        self.weighing.estimate(self.fit_resolution_angstrom)
+        self._apply_weights()
+        for name in self.weighing.found:
+            self.records[name] = replace(self.records[name], amplitude=self.contexts[name].amplitude_prior)
+
+    def _apply_weights(self) -> None:
+        assert self.weighing is not None
+        for name in self.weighing.found:
+            self.contexts[name] = self.weighing.weigh(name, self.contexts[name], self.model(name))
 
     def particle_probability(self, name: str) -> Tensor:
         """Probability that each particle of a series is one; not a number for those that were given no weight."""
@@ -235,7 +274,7 @@ class RefinementModule(lightning.LightningModule):
         assert self._table is not None
         assert self.fit_resolution_angstrom is not None
         context = self.contexts[name]
-        iteration = self.schedule.iterations[self.current_epoch - 1]
+        iteration = self._iteration
         model.activate([*iteration.blocks, *more])
         try:
             return fit(
@@ -302,6 +341,7 @@ class RefinementModule(lightning.LightningModule):
         mask = None if maps.mask is None else resample_map(maps.mask.to(self.device), self._sums.size).clamp(0, 1)
         self.halves = half_maps(self._sums, maps.operators, settings, mask, max(expected, 15.0), maps.seed)
         self._take_better_model()
+        self._take_weights()
         complete = self._sums.resolution_angstrom <= self.schedule.nyquist_angstrom
         self.settled = self.settled or self._is_settled()
         if self.settled and complete:
@@ -336,6 +376,8 @@ class RefinementModule(lightning.LightningModule):
     def _align_halves(self, volumes: Tensor) -> Tensor:
         """Move references and poses of both half sets to their common frame."""
         assert self.halves is not None
+        if not self.schedule.moves_particles:
+            return volumes
         motions = common_frame(self.halves, self.maps.operators, self.maps.references.diameter_angstrom)
         if motions is None:
             return volumes
@@ -362,6 +404,7 @@ class RefinementModule(lightning.LightningModule):
         checkpoint["references"] = vars(self.references)
         checkpoint["records"] = {name: record.as_mapping() for name, record in self.records.items()}
         checkpoint["settled"] = self.settled
+        checkpoint["weights"] = self.weighing.as_mapping() if self.weighing else {}
         checkpoint["chosen"] = [(candidate.block, dict(candidate.change)) for candidate in self.chosen]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -369,6 +412,9 @@ class RefinementModule(lightning.LightningModule):
         self.references = References(**checkpoint["references"])
         self.records = {name: SeriesRecord.from_mapping(values) for name, values in checkpoint["records"].items()}
         self.settled = checkpoint["settled"]
+        if self.weighing is not None:
+            self.weighing.restore(checkpoint["weights"])
+            self._apply_weights()
         self.chosen = [Candidate(*values) for values in checkpoint["chosen"]]
         if self.chosen:
             self._rebuild()

@@ -19,6 +19,7 @@ from mlit.errors import InputError
 from mlit.geometry.symmetry import point_group
 from mlit.io.particle_table import ParticleTable
 from mlit.io.particles import write_particles
+from mlit.likelihood.signal_weights import SignalWeights
 from mlit.maps.references import ReferenceSettings
 from mlit.parallel import one_thread_each, reuse_memory
 from mlit.project.parameter_table import write_parameters
@@ -34,6 +35,7 @@ from mlit.project.results import (
 )
 from mlit.project.suspects import Suspect, count_kinds, find_suspects, write_suspects
 from mlit.project.warp_project import load_warp_project
+from mlit.project.weights_table import normalised, write_weights
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.ledger import SeriesLedger
 from mlit.training.memory import RunSize, estimate_memory, say_memory
@@ -45,10 +47,13 @@ from mlit.training.schedule import Iteration, Schedule, never_refined
 from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model, map_box
 from mlit.training.series_status import summary_of_fits
 from mlit.training.starting_maps import starting_mask, starting_references
+from mlit.training.weighing import Weighing, make_request
 
 LOG = logging.getLogger("mlit")
 DUPLICATE_OVER_DIAMETER = 0.25
 SUSPECTS = "suspects.csv"
+WEIGHTS = "weights.csv"
+WEIGHTS_KEYS = ("per_series", "per_tilt", "grid", "anisotropic")
 RESERVED_NAMES = {
     ".",
     "..",
@@ -232,7 +237,10 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     solver = hydra.utils.instantiate(cfg.optimizer)
     compared_in = min(compared_in, len(iterations) - 1)
     selection = ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None
-    return RefinementModule(models, contexts, maps, schedule, solver, ledger, partial_sums, start, selection)
+    weighing = Weighing(make_request(**{key: cfg.weights[key] for key in WEIGHTS_KEYS}))
+    return RefinementModule(
+        models, contexts, maps, schedule, solver, ledger, partial_sums, start, selection, weighing
+    )
 
 
 def size_of(project: Project, module: RefinementModule) -> RunSize:
@@ -245,7 +253,7 @@ def size_of(project: Project, module: RefinementModule) -> RunSize:
 def make_iterations(cfg: DictConfig, enabled: Sequence[str]) -> tuple[Iteration, ...]:
     """Read what the iterations do, leave out blocks that are not enabled, and warn of those that are never refined."""
     given = [
-        Iteration(i.resolution_angstrom, tuple(i.blocks), bool(i.get("learn_priors", False)))
+        Iteration(i.resolution_angstrom, tuple(i.blocks), *(bool(i.get(k, False)) for k in ("learn_priors", "weights")))
         for i in cfg.schedule.iterations
     ]
     for name in never_refined(given, enabled):
@@ -285,8 +293,9 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
     left_out = {name: s.reason_left_out for name, s in statuses.items() if s.reason_left_out is not None}
     used = [series for series in project.series if series.name not in left_out]
     models = {series.name: module.model(series.name) for series in used}
+    weights = report_weights(output, used, module)
     for series in used:
-        write_series(output / "warp_tiltseries", series, models[series.name].imaging())
+        write_series(output / "warp_tiltseries", series, models[series.name].imaging(), weights.get(series.name))
         if errors := module.records[series.name].errors:
             write_parameters(output / "parameters" / f"{series.name}.csv", models[series.name], errors)
     folder = output / cfg.species.name
@@ -322,6 +331,17 @@ def final_particles(project: Project, module: RefinementModule, models: Mapping[
     covariances = {name: module.records[name].errors["poses"] for name in fitted}
     particles = with_errors(particles, project, models, covariances)
     return with_probability(particles, project, {name: module.particle_probability(name) for name in fitted})
+
+
+def report_weights(output: Path, used: Sequence[SeriesInput], module: RefinementModule) -> dict[str, SignalWeights]:
+    """Write down the weights that were estimated, and return them on the scale of files."""
+    by_name = {series.name: series for series in used}
+    found = {name: one for name, one in module.weighing.found.items() if name in by_name} if module.weighing else {}
+    if not found:
+        return {}
+    found = normalised(by_name, found)
+    write_weights(output / WEIGHTS, by_name, found)
+    return {name: one.weights for name, one in found.items()}
 
 
 def report_suspects(output: Path, series: Sequence[SeriesInput], module: RefinementModule) -> list[Suspect]:

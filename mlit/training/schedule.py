@@ -22,6 +22,8 @@ class Iteration:
         Names of the blocks that are refined.
     learn_priors
         Whether the widths of the blocks' priors are fitted too.
+    weights
+        Whether weights of the images are estimated after the fits, for the iterations that follow.
 
     Raises
     ------
@@ -32,6 +34,7 @@ class Iteration:
     resolution_angstrom: float | None
     blocks: tuple[str, ...]
     learn_priors: bool = False
+    weights: bool = False
 
     def __post_init__(self) -> None:
         known = ("poses", *BLOCKS)
@@ -47,9 +50,9 @@ class Iteration:
 
 
 def never_refined(iterations: Sequence[Iteration], blocks: Sequence[str]) -> list[str]:
-    """Return those of some blocks that no iteration names; none where there are no iterations at all."""
+    """Return those of some blocks that no iteration names; none where nothing is refined at all."""
     named = {name for iteration in iterations for name in iteration.blocks}
-    return [name for name in blocks if name not in named] if iterations else []
+    return [name for name in blocks if name not in named] if named else []
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class Schedule:
             return None
         wanted = significant_angstrom if asked is None else asked
         return max(self.nyquist_angstrom, min(wanted, self.coarsest_angstrom))
+
+    @property
+    def moves_particles(self) -> bool:
+        """Whether any iteration refines anything; if not, all stays where it is."""
+        return any(iteration.blocks for iteration in self.iterations)
 
     def first_to_refine(self, block: str) -> int | None:
         """First epoch that refines a block; None where none does."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from mlit.deformation.imaging import Imaging
@@ -168,15 +168,17 @@ def make_context(
     rows = series.particle_index
     depth_hand = -1 if series.geometry.depth_inverted else 1
     wavelength = series.optics.wavelength_angstrom
+    amplitude = series.weights.amplitude(series.geometry.tilt_angle_rad)
     return SeriesContext(
         use_tilt=series.use_tilt,
-        amplitude_prior=expected_amplitude(series),
+        amplitude_prior=amplitude.where(series.use_tilt, 0),
         group=group[rows],
         use_particle=torch.from_numpy(particles.weight[rows.numpy()] > 0),
         border_angstrom=species.diameter_angstrom * BORDER_OVER_DIAMETER,
         ewald_hand=EWALD[species.ewald] * depth_hand,
         flat_angstrom=flat_detail(species.diameter_angstrom, wavelength) if species.ewald == "auto" else math.inf,
         false_fraction=species.false_fraction,
+        weights=series.weights,
     )
 
 
@@ -210,16 +212,3 @@ def _check_grid(block: str, nodes: Sequence[int]) -> None:
     fewest, axes = GRIDS[block]
     if len(nodes) != len(fewest) or any(n < least for n, least in zip(nodes, fewest, strict=True)):
         raise InputError(f"model.{block}.grid={list(nodes)}: give the nodes along {axes}, at least {list(fewest)}")
-
-
-def expected_amplitude(series: SeriesInput) -> Float[Tensor, " tilt"]:
-    """Signal amplitude of each tilt before any image was looked at: fitted weights, else the cosine rule.
-
-    Weights of Warp multiply the CTF. Without them, the path through the sample grows with 1/cos of the tilt, and the
-    signal-to-noise ratio in power falls with it.
-    """
-    if series.tilt_weight is not None:
-        amplitude = series.tilt_weight.double().clamp(min=0)
-    else:
-        amplitude = series.geometry.tilt_angle_rad.cos().clamp(min=0.1).sqrt()
-    return torch.where(series.use_tilt, amplitude, torch.zeros_like(amplitude))

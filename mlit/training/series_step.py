@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +20,7 @@ from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import Posterior, SeriesObjective, Tolerance
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.premultiply import ImageRequest, premultiply
+from mlit.likelihood.signal_weights import SignalWeights
 from mlit.likelihood.tilt_images import TiltImages, weigh
 from mlit.maps.reconstruction import insert_particles
 from mlit.optim.levenberg_marquardt import Outcome
@@ -89,6 +90,8 @@ class SeriesContext:
         Where no finer detail than this is looked at, slices are flat all the same.
     false_fraction
         Share of the particles that is expected to be none.
+    weights
+        Strength of the signal.
     """
 
     use_tilt: Bool[Tensor, " tilt"]
@@ -99,6 +102,7 @@ class SeriesContext:
     ewald_hand: int = 0
     flat_angstrom: float = math.inf
     false_fraction: float = 0.0
+    weights: SignalWeights = field(default_factory=SignalWeights)
 
     def hand_at(self, resolution_angstrom: float) -> int:
         """Hand of the curvature that matters for detail up to a resolution; 0 where slices are flat."""
@@ -145,15 +149,15 @@ def fit(
     )
     search = None
     if defocus is None:
-        particle_images = _cut(model, images, context, request, BYTES_PER_FIT)
+        particle_images = cut(model, images, context, request, BYTES_PER_FIT)
     else:
         wide = replace(request, defocus_reach_um=defocus.search_um)
-        particle_images = _cut(model, images, context, wide, BYTES_PER_FIT)
+        particle_images = cut(model, images, context, wide, BYTES_PER_FIT)
         search = _search(defocus, particle_images, view, context, table)
         if bool(search.accepted.any()):
             defocus.jump(search.jump_um)
             del particle_images  # never hold both
-            particle_images = _cut(model, images, context, request, BYTES_PER_FIT)
+            particle_images = cut(model, images, context, request, BYTES_PER_FIT)
     wavelength = model.start.optics.wavelength_angstrom
     tolerance = Tolerance.at(resolution_angstrom, tight_angstrom / 2, wavelength)
     objective = SeriesObjective(
@@ -187,7 +191,7 @@ def _change_in_errors(model: SeriesModel, before: Mapping[str, Tensor], errors: 
 
 
 @torch.no_grad()
-def _cut(
+def cut(
     model: SeriesModel, images: TiltImages, context: SeriesContext, request: ImageRequest, bytes_at_once: int
 ) -> ImageBatches:
     """Cut out all particles at the present parameters, as many at once as memory allows."""
@@ -195,12 +199,12 @@ def _cut(
     visible = context.visible(view, imaging.geometry.image_size_angstrom) & images.lit(view.xy_angstrom)
     weighted = weigh(images, request.resolution_angstrom)
 
-    def cut(some: Int[Tensor, " some"]) -> ParticleImages:
+    def of(some: Int[Tensor, " some"]) -> ParticleImages:
         part = view.of(some)
         return premultiply(images, imaging.optics, part.xy_angstrom, part.defocus_um, visible[some], request, weighted)
 
     bytes_each = request.bytes_per_image() * visible.shape[1]
-    return ImageBatches(cut, visible, max(1, int(bytes_at_once / bytes_each)))
+    return ImageBatches(of, visible, max(1, int(bytes_at_once / bytes_each)))
 
 
 def _to_be_searched(model: SeriesModel) -> Defocus | None:
@@ -241,5 +245,5 @@ def add_to_maps(
         view = model()
     detail = sums.resolution_angstrom
     request = ImageRequest(box_angstrom, detail, ewald_hand=context.hand_at(detail))
-    for some, cut in _cut(model, images, context, request, BYTES_PER_INSERTION):
-        insert_particles(sums, cut, view.of(some), context.group[some], amplitude, weight[some])
+    for some, part in cut(model, images, context, request, BYTES_PER_INSERTION):
+        insert_particles(sums, part, view.of(some), context.group[some], amplitude, weight[some])

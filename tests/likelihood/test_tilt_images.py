@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mlit.likelihood.shade import Shade
+from mlit.likelihood.signal_weights import SignalWeights
 from mlit.likelihood.tilt_images import TiltImages, even_fast_size, even_size, normalise, weigh
 from mlit.optics.dose import bfactor_envelope, critical_exposure_envelope
 
@@ -105,9 +106,31 @@ def test_envelope_comes_from_the_exposure_unless_a_bfactor_was_fitted():
     images, frequency = some_images(), torch.tensor([[0.02, 0.05], [0.1, 0.15]])
     assert images.envelope(frequency).shape == (2, 2, 2)
     assert torch.allclose(images.envelope(frequency)[1], critical_exposure_envelope(frequency, torch.tensor(60.0)))
-    fitted = TiltImages(images.pixels, 3.0, images.noise, images.dose, torch.tensor([0.0, 200.0], dtype=torch.float64))
-    assert torch.allclose(fitted.envelope(frequency)[0], torch.ones(2, 2))
-    assert torch.allclose(fitted.envelope(frequency)[1], bfactor_envelope(frequency, torch.tensor(200.0)))
+    weights = SignalWeights(tilt_bfactor_angstrom2=torch.tensor([-50.0, -400.0], dtype=torch.float64))
+    fitted = TiltImages(images.pixels, 3.0, images.noise, images.dose, weights)
+    assert torch.allclose(fitted.envelope(frequency)[0], bfactor_envelope(frequency, torch.tensor(-50.0)))
+    assert torch.allclose(fitted.envelope(frequency)[1], bfactor_envelope(frequency, torch.tensor(-400.0)))
+
+
+def test_flat_images_have_a_signal_that_nothing_weakens():
+    weights = SignalWeights(0.5, -30.0, tilt_bfactor_angstrom2=torch.tensor([-50.0, -400.0], dtype=torch.float64))
+    flat = dataclasses.replace(some_images(), weights=weights).flat()
+    assert torch.equal(flat.envelope(torch.tensor([0.05, 0.15])), torch.ones(2, 2))
+
+
+def test_weighing_follows_the_direction_of_the_decay():
+    """Detail along x loses what detail along y keeps."""
+    images = some_images()
+    turned = SignalWeights(anisotropy_angstrom2=torch.tensor([[-200.0, 0.0], [0.0, 0.0]], dtype=torch.float64))
+    plain, bent = (
+        torch.fft.rfft2(weigh(one, 8.0).pixels) for one in (images, dataclasses.replace(images, weights=turned))
+    )
+    side = plain.shape[1] * weigh(images, 8.0).pixel_size_angstrom
+    square = (5 / side) ** 2
+    ratio = bent / plain
+    assert torch.allclose(ratio[0, 0, 5].real, torch.tensor(-50.0 * square).exp(), rtol=1e-3)
+    assert torch.allclose(ratio[0, 5, 0].real, torch.tensor(50.0 * square).exp(), rtol=1e-3)
+    assert torch.allclose(ratio[1, 5, :6].real, torch.ones(6), rtol=1e-3)
 
 
 def test_one_tilt_alone():

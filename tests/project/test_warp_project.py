@@ -12,6 +12,7 @@ from mlit.io.particles import read_particles, write_particles
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 from mlit.project.images import load_tilt_images
 from mlit.project.project import Project
+from mlit.likelihood.signal_weights import SignalWeights
 from mlit.project.warp_project import load_warp_project
 from tests.support import shared_path
 
@@ -48,8 +49,7 @@ def test_whole_project(tiny):
     assert series.geometry.defocus_um.tolist() == [2.0, 2.1, 2.2, 2.3]
     assert series.geometry.volume_size_angstrom.tolist() == [96, 64, 40]
     assert series.geometry.image_size_angstrom.tolist() == [96, 64]
-    assert series.tilt_weight is None
-    assert series.tilt_bfactor_angstrom2 is None
+    assert series.weights == SignalWeights()
 
 
 def test_assigned_half_sets_are_balanced_and_written(tiny, tmp_path):

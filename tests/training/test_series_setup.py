@@ -5,14 +5,8 @@ import pytest
 import torch
 
 from mlit.errors import InputError
-from mlit.training.series_setup import (
-    Species,
-    assign_groups,
-    check_model_options,
-    expected_amplitude,
-    make_context,
-    make_model,
-)
+from mlit.likelihood.signal_weights import SignalWeights
+from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model
 
 POSES = {
     "position_prior_angstrom": 10.0,
@@ -72,18 +66,14 @@ def test_particles_of_no_weight_do_not_count(small):
     assert folds == 1
 
 
-def test_amplitude_follows_the_path_through_the_sample(small):
+def test_expected_amplitude_is_that_of_the_weights_and_leaves_tilts_out(small):
     series = small.series[0]
-    amplitude = expected_amplitude(series)
-    torch.testing.assert_close(amplitude, series.geometry.tilt_angle_rad.cos().sqrt())
-
-
-def test_amplitude_takes_fitted_weights_as_powers_and_leaves_tilts_out(small):
-    tilts = small.series[0].geometry.tilts
-    weight = torch.linspace(0.04, 1.0, tilts, dtype=torch.float64)
-    used = torch.arange(tilts) != 2
-    series = dataclasses.replace(small.series[0], tilt_weight=weight, use_tilt=used)
-    torch.testing.assert_close(expected_amplitude(series), torch.where(used, weight, 0.0))
+    tilts = series.geometry.tilts
+    used, weight = torch.arange(tilts) != 2, torch.linspace(0.04, 1.0, tilts, dtype=torch.float64)
+    series = dataclasses.replace(series, weights=SignalWeights(0.5, tilt_amplitude=weight), use_tilt=used)
+    context = make_context(series, small.particles, assign_groups(small, 0)[0], Species("x", 160.0, "C1"))
+    torch.testing.assert_close(context.amplitude_prior, torch.where(used, 0.5 * weight, 0.0))
+    assert context.weights is series.weights
 
 
 def test_context_is_that_of_the_series(small):

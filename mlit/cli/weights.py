@@ -1,0 +1,70 @@
+"""Estimate the weights of the images of a project as it stands, or take them away."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from mlit.io.fsc_star import read_fsc_star
+from mlit.likelihood.signal_weights import SignalWeights
+from mlit.project.results import write_summary
+from mlit.project.xml_weights import xml_with_weights
+from mlit.report.figures import write_figures
+from mlit.report.weights_figure import write_weights_figure
+from mlit.training import run as training
+
+LOG = logging.getLogger("mlit")
+THRESHOLD = 0.143
+
+
+def run(cfg: DictConfig) -> None:
+    """Estimate weights and reconstruct with them, or write metadata without weights.
+
+    Parameters
+    ----------
+    cfg
+        The composed ``conf/weights.yaml``.
+    """
+    output = Path(cfg.output)
+    if cfg.weights.reset:
+        reset(cfg, output)
+        return
+    training.refine(cfg)
+    note_gain(output)
+    write_figures(output, cfg.species.name)
+    write_weights_figure(output)
+
+
+def reset(cfg: DictConfig, output: Path) -> None:
+    """Write metadata of all series without any weights."""
+    project = training.load_project(cfg)
+    training.refuse_inputs_as_outputs(project, output, cfg)
+    for series in project.series:
+        xml = xml_with_weights(series.xml, SignalWeights())
+        xml.write(output / "warp_tiltseries" / f"{series.name}.xml")
+    LOG.info("%d series without weights: %s", len(project.series), output / "warp_tiltseries")
+
+
+def note_gain(output: Path) -> None:
+    """Add to the summary what the weights have changed, as far as the better of the two maps goes."""
+    summary: dict[str, Any] = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    files = sorted((output / "fsc").glob("iteration_*.star"), key=lambda path: int(path.stem.split("_")[1]))
+    before, after = (read_fsc_star(files[i]) for i in (0, -1))
+    finest = min(before.resolution_angstrom(THRESHOLD), after.resolution_angstrom(THRESHOLD))
+    gain = {}
+    for name, curves in (("before", before), ("after", after)):
+        used = curves.frequency_per_angstrom.numpy() <= 1 / finest
+        gain[name] = {
+            "resolution_angstrom": curves.resolution_angstrom(THRESHOLD),
+            "mean_fsc": float(np.mean(curves.corrected.numpy()[used])),
+        }
+    LOG.info(
+        "mean FSC to %.2f Å: %.3f before, %.3f with weights",
+        finest,
+        gain["before"]["mean_fsc"],
+        gain["after"]["mean_fsc"],
+    )
+    write_summary(output / "summary.json", {**summary, "weights": {"to_angstrom": finest, **gain}})

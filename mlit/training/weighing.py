@@ -1,0 +1,113 @@
+"""Weights of all series from the images of an iteration, for the iterations that follow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mlit.deformation.series_model import SeriesModel
+from mlit.errors import InputError
+from mlit.fourier.slices import ReferenceTable
+from mlit.likelihood.premultiply import ImageRequest
+from mlit.likelihood.signal_table import Rings, nearest_node, tabulate
+from mlit.likelihood.signal_weights import SignalWeights
+from mlit.likelihood.tilt_images import TiltImages
+from mlit.likelihood.weights_estimate import WeightsEstimate, WeightsRequest, estimate_weights
+from mlit.likelihood.weights_problem import SeriesSignal
+from mlit.training.series_step import BYTES_PER_FIT, SeriesContext, cut
+
+
+def make_request(per_series: bool, per_tilt: bool, grid: list[int] | None, anisotropic: bool) -> WeightsRequest:
+    """Read the config group ``weights``.
+
+    Raises
+    ------
+    InputError
+        If the grid is impossible.
+    """
+    if grid is None:
+        return WeightsRequest(per_series, per_tilt, None, anisotropic)
+    if len(grid) != 2 or min(grid) < 2:
+        raise InputError(f"weights.grid={list(grid)}: give the nodes along x and y, at least 2 each")
+    return WeightsRequest(per_series, per_tilt, (int(grid[0]), int(grid[1])), anisotropic)
+
+
+@dataclass
+class Weighing:
+    """Gathers what the images of the series say about their signal, and turns it into weights.
+
+    Attributes
+    ----------
+    request
+        What is estimated.
+    signals
+        What was gathered in the epoch under way; changes in place.
+    found
+        The last estimate of every series; changes in place.
+    """
+
+    request: WeightsRequest
+    signals: dict[str, SeriesSignal] = field(default_factory=dict)
+    found: dict[str, WeightsEstimate] = field(default_factory=dict)
+
+    def gather(
+        self,
+        name: str,
+        model: SeriesModel,
+        images: TiltImages,
+        context: SeriesContext,
+        table: ReferenceTable,
+        request: ImageRequest,
+        weight: Float[Tensor, " particle"],
+    ) -> None:
+        """Compare the images of a series with the references at the present parameters, in place."""
+        with torch.no_grad():
+            view, geometry = model(), model.start.geometry
+        nodes = self.request.nodes
+        self.signals[name] = SeriesSignal(
+            tabulate(
+                cut(model, images.flat(), context, request, BYTES_PER_FIT),
+                view,
+                table,
+                context.group,
+                self._rings(request.resolution_angstrom),
+                nearest_node(view.xy_angstrom / geometry.image_size_angstrom, nodes),
+                nodes[0] * nodes[1],
+                weight,
+            ),
+            geometry.dose,
+            geometry.tilt_angle_rad,
+        )
+
+    def _rings(self, resolution_angstrom: float) -> Rings:
+        sectors = Rings.SECTORS if self.request.anisotropic else 1
+        return Rings(1 / resolution_angstrom, sectors=sectors)
+
+    def estimate(self, resolution_angstrom: float) -> None:
+        """Turn what was gathered into weights, in place."""
+        if self.signals:
+            rings = self._rings(resolution_angstrom)
+            estimates = estimate_weights(list(self.signals.values()), rings, self.request)
+            self.found |= dict(zip(self.signals, estimates, strict=True))
+            self.signals = {}
+
+    def weigh(self, name: str, context: SeriesContext, model: SeriesModel) -> SeriesContext:
+        """Return the constants of a series with its weights; as they were where none were estimated."""
+        if name not in self.found:
+            return context
+        weights = self.found[name].weights
+        amplitude = weights.amplitude(model.start.geometry.tilt_angle_rad)
+        return replace(context, weights=weights, amplitude_prior=amplitude.where(context.use_tilt, 0))
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Plain values and tensors, for files."""
+        return {name: (vars(one.weights), vars(one.errors)) for name, one in self.found.items()}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Undo :meth:`as_mapping`, in place."""
+        self.found = {
+            name: WeightsEstimate(*(SignalWeights(**part) for part in parts)) for name, parts in values.items()
+        }
