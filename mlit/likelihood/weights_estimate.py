@@ -52,7 +52,7 @@ class WeightsEstimate:
     weights
         The estimate, on the scale of the references.
     errors
-        Standard errors of its numbers, each against the mean of all series, of the tilts of the series, or of all places:
+        Standard errors of its numbers, each against the mean of all series, of the series' tilts, or of all places:
         what they share is a matter of units.
     """
 
@@ -179,7 +179,7 @@ def _mean(values: Tensor, weight: Tensor, fallback: float | Tensor = 0.0) -> Ten
 def _centred(
     derivative: Float[Tensor, "series tilt basis parameter"], seen: Float[Tensor, "series tilt"]
 ) -> Float[Tensor, "series tilt basis parameter"]:
-    """Derivative of differences from the mean of the tilts that are seen."""
+    """Differentiate differences from the mean of the tilts that are seen."""
     mean = torch.einsum("st,stip->sip", seen / seen.sum(1, keepdim=True).clamp(min=1), derivative)
     return derivative - mean[:, None]
 
@@ -189,7 +189,7 @@ def _in_units(values: Tensor) -> Tensor:
     return torch.cat([values[..., :1], BFACTOR_UNIT * values[..., 1:]], -1)
 
 
-def _against_mean(covariance: Float[Tensor, "kind n n"]) -> Float[Tensor, "kind n"]:
+def _against_mean(covariance: Float[Tensor, "kind entry entry"]) -> Float[Tensor, "kind entry"]:
     """Variances of differences from the mean."""
     centred = covariance - covariance.mean(1, keepdim=True)
     return (centred - centred.mean(2, keepdim=True)).diagonal(dim1=1, dim2=2)

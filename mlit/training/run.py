@@ -351,7 +351,8 @@ def report_suspects(output: Path, series: Sequence[SeriesInput], module: Refinem
         context, record = module.contexts[one.name], module.records[one.name]
         if not record.errors:
             continue
-        ratio = record.relative_amplitude(context) / context.amplitude_prior.clamp(min=1e-12)
+        expected = one.weights.amplitude(one.geometry.tilt_angle_rad)  # before any estimate of this run
+        ratio = record.relative_amplitude(context) / expected.clamp(min=1e-12)
         found = find_suspects(one, record.credence, ratio, context.false_fraction)
         if found:
             counts = ", ".join(f"{count} × {kind}" for kind, count in count_kinds(found).items() if count)

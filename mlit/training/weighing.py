@@ -1,6 +1,6 @@
 """Weights of all series from the images of an iteration, for the iterations that follow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from mlit.likelihood.weights_problem import SeriesSignal
 from mlit.training.series_step import BYTES_PER_FIT, SeriesContext, cut
 
 
-def make_request(per_series: bool, per_tilt: bool, grid: list[int] | None, anisotropic: bool) -> WeightsRequest:
+def make_request(per_series: bool, per_tilt: bool, grid: Sequence[int] | None, anisotropic: bool) -> WeightsRequest:
     """Read the config group ``weights``.
 
     Raises
@@ -30,9 +30,9 @@ def make_request(per_series: bool, per_tilt: bool, grid: list[int] | None, aniso
     """
     if grid is None:
         return WeightsRequest(per_series, per_tilt, None, anisotropic)
-    if len(grid) != 2 or min(grid) < 2:
+    if len(grid) != 2 or not all(isinstance(nodes, int) and nodes > 1 for nodes in grid):
         raise InputError(f"weights.grid={list(grid)}: give the nodes along x and y, at least 2 each")
-    return WeightsRequest(per_series, per_tilt, (int(grid[0]), int(grid[1])), anisotropic)
+    return WeightsRequest(per_series, per_tilt, (grid[0], grid[1]), anisotropic)
 
 
 @dataclass

@@ -10,9 +10,9 @@ from mlit.errors import InputError
 from mlit.io.mrc import write_mrc
 from mlit.io.particles import read_particles, write_particles
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
+from mlit.likelihood.signal_weights import SignalWeights
 from mlit.project.images import load_tilt_images
 from mlit.project.project import Project
-from mlit.likelihood.signal_weights import SignalWeights
 from mlit.project.warp_project import load_warp_project
 from tests.support import shared_path
 

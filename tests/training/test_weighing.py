@@ -1,0 +1,83 @@
+"""Weights in the course of a run: when they are estimated, used, kept and taken up again."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from mlit.errors import InputError
+from mlit.training.data import TiltSeriesDataModule
+from mlit.training.run import fit, make_module
+from mlit.training.weighing import Weighing, make_request
+
+WEIGH = "{resolution_angstrom: 25, blocks: [], weights: true}"
+PLAIN = "{resolution_angstrom: 25, blocks: []}"
+
+
+def run(project, cfg):
+    module = make_module(project, cfg)
+    fit(module, TiltSeriesDataModule(project, cfg.species.diameter), cfg)
+    return module
+
+
+@pytest.fixture(scope="module")
+def known(small):
+    """The project with a tilt that is not used."""
+    used = small.series[0].use_tilt.clone()
+    used[1] = False
+    return dataclasses.replace(small, series=(dataclasses.replace(small.series[0], use_tilt=used), small.series[1]))
+
+
+def test_weights_are_those_of_the_next_iteration(known, config):
+    module = run(known, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
+    assert set(module.weighing.found) == set(module.names)
+    assert module.weighing.signals == {}
+    for name in module.names:
+        context, found = module.contexts[name], module.weighing.found[name].weights
+        assert context.weights is found
+        expected = found.series_amplitude * found.tilt_amplitude
+        torch.testing.assert_close(context.amplitude_prior, expected.where(context.use_tilt, 0))
+        torch.testing.assert_close(module.records[name].relative_amplitude(context), context.amplitude_prior)
+    assert module.contexts[known.series[0].name].amplitude_prior[1] == 0
+    assert bool((module.contexts[known.series[0].name].amplitude_prior[2:] > 0).all())
+
+
+def test_nothing_moves_where_nothing_is_refined(small, config):
+    """Nor are the two half maps brought to a common frame, which would move all particles."""
+    module, before = (make(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]")) for make in (run, make_module))
+    for name in module.names:
+        poses, start = module.model(name).poses, before.model(name).poses
+        for now, then in zip(poses.at_samples(poses.raw), start.at_samples(start.raw), strict=True):
+            assert torch.equal(now, then)
+
+
+def test_maps_change_with_the_weights(small, config, tmp_path):
+    with_weights = run(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
+    without = run(small, config(f"schedule.iterations=[{PLAIN},{PLAIN}]", f"output={tmp_path}/other"))
+    assert without.weighing.found == {}
+    assert not torch.allclose(with_weights.halves.first, without.halves.first, rtol=1e-3)
+
+
+def test_weights_survive_an_interruption(small, config):
+    module = run(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
+    checkpoint = {}
+    module.on_save_checkpoint(checkpoint)
+    fresh = make_module(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
+    fresh.on_load_checkpoint(checkpoint)
+    for name in module.names:
+        torch.testing.assert_close(fresh.contexts[name].amplitude_prior, module.contexts[name].amplitude_prior)
+        one, other = (m.weighing.found[name].errors.tilt_bfactor_angstrom2 for m in (fresh, module))
+        torch.testing.assert_close(one, other)
+
+
+def test_requests_are_checked():
+    assert make_request(True, False, None, False).nodes == (1, 1)
+    assert make_request(True, False, [3, 2], True).nodes == (3, 2)
+    with pytest.raises(InputError, match="at least 2 each"):
+        make_request(True, True, [3, 1], False)
+
+
+def test_nothing_gathered_gives_no_weights():
+    weighing = Weighing(make_request(True, True, None, False))
+    weighing.estimate(20.0)
+    assert weighing.found == {}
