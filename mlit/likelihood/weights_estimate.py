@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mlit.likelihood.signal_table import Rings
 from mlit.likelihood.signal_weights import LEAST_DECAY, SignalWeights
-from mlit.likelihood.weights_problem import BFACTOR_UNIT, SeriesSignal, WeightsProblem
+from mlit.likelihood.weights_prior import BFACTOR_UNIT
+from mlit.likelihood.weights_problem import SeriesSignal, WeightsProblem
 from mlit.optim.levenberg_marquardt import Settings, maximise
 
 PASSES = 60

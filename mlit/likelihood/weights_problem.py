@@ -9,7 +9,7 @@ from each other. φ has two more entries, k² cos 2θ / 4 and k² sin 2θ / 4, w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -18,32 +18,10 @@ from torch import Tensor
 from mlit.likelihood.pooled_curves import PooledCurves, expected_strength
 from mlit.likelihood.signal_table import Rings, SignalTable
 from mlit.likelihood.signal_weights import double_angle
+from mlit.likelihood.weights_prior import BFACTOR_UNIT, Widths
 from mlit.optim.arrow import ArrowSystem
 
-BFACTOR_UNIT = 100.0  # Å²: parameters are of the size of one
 TOLERANCE = 0.01  # of a standard error
-WIDTH_BELIEF = 3  # parameters that the first guess of a width is worth
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Standard deviations of the priors: of logarithms of amplitudes, of B factors, and of their anisotropy (100 Å²).
-
-    Attributes
-    ----------
-    curves, places
-        Of what depends on dose and angle beyond what is expected, and on the place in the image.
-    series, tilt
-        Of whole series, and of their tilts besides.
-    rings
-        Of the logarithm of what all images share in a ring.
-    """
-
-    curves: tuple[float, ...] = (0.3, 3.0)
-    places: tuple[float, ...] = (0.2, 0.5)
-    series: tuple[float, ...] = (0.3, 0.8, 0.3)
-    tilt: tuple[float, ...] = (0.15, 0.4, 0.2)
-    rings: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -126,14 +104,8 @@ class WeightsProblem:
 
     def precision(self) -> tuple[Float[Tensor, " a"], Float[Tensor, " shared"]]:
         """Diagonal of the inverse covariance of the priors of item and shared parameters."""
-        widths, d = self.widths, self.basis.shape[1]
-        kinds = torch.tensor([0, 1, 2, 2])[:d]
-        item = torch.cat([torch.tensor(w, dtype=torch.float64)[kinds] for w in (widths.series, widths.tilt)])
-        item = torch.cat([item[:d], item[d:].repeat((self.item.shape[1] - d) // d)])
-        curves, places = (torch.tensor(w, dtype=torch.float64) for w in (widths.curves, widths.places))
-        rest = torch.cat([curves.repeat(self.curves // 2), places.repeat(self.cross.shape[2])])
-        shared = torch.cat([rest.new_full((self.rings.count,), widths.rings), rest])
-        return item**-2, shared**-2
+        item = self.widths.of_item(self.basis.shape[1], self.cross.shape[1])
+        return item**-2, self.widths.of_shared(self.rings.count, self.curves, self.cross.shape[2]) ** -2
 
     def evaluate(self) -> float:
         """Log-posterior."""
@@ -183,27 +155,16 @@ class WeightsProblem:
         moment = self.item.square() + covariance.item.diagonal(dim1=1, dim2=2)
         curves = slice(self.rings.count, self.rings.count + self.curves)
         of_curves = self.shared[curves].square() + covariance.shared.diagonal()[curves]
-        used = self.by_item.abs().sum((0, 1)) > 0
+        wanted = self.by_item.abs().sum((0, 1)) > 0
         by_tilt = moment[:, d:].unflatten(1, (-1, d))[self.power.sum((2, 3)) > 0]
-        guess = Widths()
-        self.widths = replace(
-            guess,
-            curves=_learnt(guess.curves, of_curves.unflatten(0, (-1, 2))),
-            series=_learnt(guess.series, moment[: len(moment) * bool(used[0]), :d]),
-            tilt=_learnt(guess.tilt, by_tilt[: len(by_tilt) * bool(used[d])]),
+        self.widths = Widths().learnt(
+            of_curves.unflatten(0, (-1, 2)),
+            moment[: len(moment) * bool(wanted[0]), :d],
+            by_tilt[: len(by_tilt) * bool(wanted[d])],
         )
 
 
 TABLES = ("cross", "power")
-
-
-def _learnt(guess: tuple[float, ...], moment: Float[Tensor, "entry basis"]) -> tuple[float, ...]:
-    """Widths under which parameters of given mean squares are most probable; with few of them, nearer to the guess."""
-    kinds = [moment[:, 0], moment[:, 1], moment[:, 2:]]
-    return tuple(
-        ((WIDTH_BELIEF * first**2 + float(values.sum())) / (WIDTH_BELIEF + values.numel())) ** 0.5
-        for first, values in zip(guess, kinds, strict=False)
-    )
 
 
 def _padded(values: Float[Tensor, "t *rest"], tilts: int) -> Float[Tensor, "tilt *rest"]:

@@ -12,7 +12,7 @@ from mlit.optics.dose import critical_exposure
 from mlit.project.xml_weights import weights_from_xml
 
 QUALITY = {
-    "series": 4,
+    "series": 3,
     "tilts": {"max_angle_deg": [48.0, 40.0], "missing": 1},
     "microscope": {"contrast": 1.0},
     "quality": {"series_amplitude": 0.5, "tilt_amplitude": 0.4, "tilt_bfactor_angstrom2": 300.0},
@@ -22,7 +22,7 @@ QUALITY = {
 
 @pytest.fixture(scope="module")
 def uneven(make_project):
-    """Four series with 11 or 9 tilts, of which one is marked as spoilt, at their true poses."""
+    """Three series with 12 or 10 tilts, of which one is marked as spoilt, at their true poses."""
     project = make_project(QUALITY)
     truth = (f"data.particles={project.root}/truth/particles.star", f"data.processing={project.root}/truth/warp")
     return type(project)(project.root, project.diameter, truth)

@@ -28,46 +28,37 @@ def known(small):
     return dataclasses.replace(small, series=(dataclasses.replace(small.series[0], use_tilt=used), small.series[1]))
 
 
-def test_weights_are_those_of_the_next_iteration(known, config):
-    module = run(known, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
+def test_weights_are_those_of_the_next_iteration_and_survive_an_interruption(known, config):
+    """Nothing moves meanwhile; nor are the half maps brought to a common frame, which would move all particles."""
+    cfg = config(f"schedule.iterations=[{WEIGH},{PLAIN}]")
+    module, fresh = run(known, cfg), make_module(known, cfg)
     assert set(module.weighing.found) == set(module.names)
     assert module.weighing.signals == {}
-    for name in module.names:
-        context, found = module.contexts[name], module.weighing.found[name].weights
-        assert context.weights is found
-        expected = found.series_amplitude * found.tilt_amplitude
-        torch.testing.assert_close(context.amplitude_prior, expected.where(context.use_tilt, 0))
-        torch.testing.assert_close(module.records[name].relative_amplitude(context), context.amplitude_prior)
-    assert module.contexts[known.series[0].name].amplitude_prior[1] == 0
-    assert bool((module.contexts[known.series[0].name].amplitude_prior[2:] > 0).all())
-
-
-def test_nothing_moves_where_nothing_is_refined(small, config):
-    """Nor are the two half maps brought to a common frame, which would move all particles."""
-    module, before = (make(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]")) for make in (run, make_module))
-    for name in module.names:
-        poses, start = module.model(name).poses, before.model(name).poses
-        for now, then in zip(poses.at_samples(poses.raw), start.at_samples(start.raw), strict=True):
-            assert torch.equal(now, then)
-
-
-def test_maps_change_with_the_weights(small, config, tmp_path):
-    with_weights = run(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
-    without = run(small, config(f"schedule.iterations=[{PLAIN},{PLAIN}]", f"output={tmp_path}/other"))
-    assert without.weighing.found == {}
-    assert not torch.allclose(with_weights.halves.first, without.halves.first, rtol=1e-3)
-
-
-def test_weights_survive_an_interruption(small, config):
-    module = run(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
     checkpoint = {}
     module.on_save_checkpoint(checkpoint)
-    fresh = make_module(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
     fresh.on_load_checkpoint(checkpoint)
     for name in module.names:
-        torch.testing.assert_close(fresh.contexts[name].amplitude_prior, module.contexts[name].amplitude_prior)
-        one, other = (m.weighing.found[name].errors.tilt_bfactor_angstrom2 for m in (fresh, module))
-        torch.testing.assert_close(one, other)
+        context, found = module.contexts[name], module.weighing.found[name]
+        assert context.weights is found.weights
+        expected = found.weights.series_amplitude * found.weights.tilt_amplitude
+        torch.testing.assert_close(context.amplitude_prior, expected.where(context.use_tilt, 0))
+        torch.testing.assert_close(module.records[name].relative_amplitude(context), context.amplitude_prior)
+        torch.testing.assert_close(fresh.contexts[name].amplitude_prior, context.amplitude_prior)
+        assert torch.equal(fresh.weighing.found[name].errors.tilt_amplitude, found.errors.tilt_amplitude)
+        poses, start = module.model(name).poses, fresh.model(name).poses
+        assert not poses.raw.any()
+        for now, then in zip(poses.at_samples(poses.raw), start.at_samples(start.raw), strict=True):
+            assert torch.equal(now, then)
+    amplitude = module.contexts[known.series[0].name].amplitude_prior
+    assert amplitude[1] == 0
+    assert bool((amplitude[2:] > 0).all())
+
+
+def test_maps_change_with_the_weights_and_only_then(small, config, tmp_path):
+    with_weights = run(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
+    without = run(small, config(f"schedule.iterations=[{PLAIN}]", f"output={tmp_path}/other"))
+    assert without.weighing.found == {}
+    assert not torch.allclose(with_weights.halves.first, without.halves.first, rtol=1e-3)
 
 
 def test_requests_are_checked():
