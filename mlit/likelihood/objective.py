@@ -75,6 +75,8 @@ class Posterior:
         What errors of the prediction are expected to cost of it.
     power
         Squared length of the predicted signal of every image, in units of the noise.
+    followed_noise
+        What every image is expected to add to the cross term of its likelihood because the fit has followed its noise.
     """
 
     poses: Float[Tensor, "particle pose pose"]
@@ -83,6 +85,7 @@ class Posterior:
     held_out: Float[Tensor, "particle tilt"]
     held_out_cost: Float[Tensor, "particle tilt"]
     power: Float[Tensor, "particle tilt"]
+    followed_noise: Float[Tensor, "particle tilt"]
 
 
 class SeriesObjective:
@@ -222,15 +225,17 @@ class SeriesObjective:
         weight = self.weight[:, None, None]  # of a particle alone, the covariance is that of a weight of one
         local = weight[..., None] * local_covariance(self._jacobians, covariance)
         power = self._statistics.power * self.amplitude.square()
+        curvature = self._curvature(self._statistics)
+        followed = torch.einsum("ptij,ptji->pt", local, curvature)
         predicted = held_out(
             self._statistics.log_likelihood(self.amplitude),
             self._statistics.gradient(self.amplitude),
-            self._curvature(self._statistics),
+            curvature,
             local,
             power,
         )
         errors = weight * covariance.poses, covariance.variance().sqrt(), local
-        return Posterior(*errors, predicted.log_likelihood, predicted.cost, power)
+        return Posterior(*errors, predicted.log_likelihood, predicted.cost, power, followed)
 
     @torch.no_grad()
     def move(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> None:

@@ -81,6 +81,28 @@ class SignalTable:
         cross, power = (torch.stack([getattr(part, name) for part in parts]).sum(0) for name in ("cross", "power"))
         return cls(cross, power)
 
+    def without_noise(
+        self, followed: Float[Tensor, " tilt"], scale: Float[Tensor, "tilt bin"], frequency: Float[Tensor, " bin"]
+    ) -> "SignalTable":
+        """Take away what poses and hyperparameters have gained by following the noise of the images.
+
+        It lies where the fit looks: shifts and rotations change what is known in a bin in proportion to k² times the
+        power of the signal there.
+
+        Parameters
+        ----------
+        followed
+            Sum over particles of what each image has gained, see :class:`mlit.likelihood.objective.Posterior`.
+        scale
+            What scaled the references in the fit.
+        frequency
+            Of the bins, 1/Å.
+        """
+        looked = frequency.square() * scale[:, None] * self.power
+        total = (looked * scale[:, None]).sum((1, 2), keepdim=True)
+        gained = followed[:, None, None] * looked / total.clamp(min=torch.finfo(total.dtype).tiny)
+        return SignalTable(self.cross - gained, self.power)
+
 
 def nearest_node(fraction: Float[Tensor, "particle tilt 2"], nodes: tuple[int, int]) -> Int[Tensor, "particle tilt"]:
     """Place of each image: the nearest of ``nodes`` along x and y, counted with x fastest."""

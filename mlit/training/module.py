@@ -207,8 +207,7 @@ class RefinementModule(lightning.LightningModule):
         context = self.contexts[name]
         detail = self.fit_resolution_angstrom
         request = ImageRequest(self.maps.references.tight_angstrom, detail, ewald_hand=context.hand_at(detail))
-        weight = self.records[name].credence.particle_weight(context.false_fraction)
-        self.weighing.gather(name, self.model(name), images, context, self._table, request, weight)
+        self.weighing.gather(name, self.model(name), images, context, self.records[name], self._table, request)
 
     def _take_weights(self) -> None:
         """Weigh the images of the following iterations as this one has found."""

@@ -36,6 +36,9 @@ class SeriesRecord:
         What a search of the defocus found in this iteration; None where there was none.
     evidence
         How other models did in comparison in this iteration, by their labels.
+    followed_noise
+        What following the noise of each image has added to its cross term, see
+        :class:`mlit.likelihood.objective.Posterior`; None before the first fit.
     """
 
     status: SeriesStatus
@@ -44,6 +47,7 @@ class SeriesRecord:
     errors: Mapping[str, Tensor] = field(default_factory=dict)
     search: DefocusSearch | None = None
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    followed_noise: Float[Tensor, "particle tilt"] | None = None
 
     @classmethod
     def before_fits(cls, context: SeriesContext) -> "SeriesRecord":
@@ -62,6 +66,7 @@ class SeriesRecord:
             fit.credence,
             {**self.errors, "poses": fit.posterior.poses, **hyper},
             fit.search,
+            followed_noise=fit.posterior.followed_noise,
         )
 
     def without_fit(self, status: SeriesStatus | None = None) -> "SeriesRecord":
@@ -82,6 +87,7 @@ class SeriesRecord:
             "errors": dict(self.errors),
             "search": self.search and vars(self.search),
             "evidence": {label: astuple(found) for label, found in self.evidence.items()},
+            "followed_noise": self.followed_noise,
         }
 
     @classmethod
@@ -94,4 +100,5 @@ class SeriesRecord:
             values["errors"],
             values["search"] and DefocusSearch(**values["search"]),
             {label: Evidence(*found) for label, found in values["evidence"].items()},
+            values["followed_noise"],
         )

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
@@ -17,6 +15,7 @@ from mlit.likelihood.signal_weights import SignalWeights
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.likelihood.weights_estimate import WeightsEstimate, WeightsRequest, estimate_weights
 from mlit.likelihood.weights_problem import SeriesSignal
+from mlit.training.series_record import SeriesRecord
 from mlit.training.series_step import BYTES_PER_FIT, SeriesContext, cut
 
 
@@ -59,28 +58,23 @@ class Weighing:
         model: SeriesModel,
         images: TiltImages,
         context: SeriesContext,
+        record: SeriesRecord,
         table: ReferenceTable,
         request: ImageRequest,
-        weight: Float[Tensor, " particle"],
     ) -> None:
         """Compare the images of a series with the references at the present parameters, in place."""
         with torch.no_grad():
             view, geometry = model(), model.start.geometry
-        nodes = self.request.nodes
-        self.signals[name] = SeriesSignal(
-            tabulate(
-                cut(model, images.flat(), context, request, BYTES_PER_FIT),
-                view,
-                table,
-                context.group,
-                self._rings(request.resolution_angstrom),
-                nearest_node(view.xy_angstrom / geometry.image_size_angstrom, nodes),
-                nodes[0] * nodes[1],
-                weight,
-            ),
-            geometry.dose,
-            geometry.tilt_angle_rad,
-        )
+        rings, (x, y) = self._rings(request.resolution_angstrom), self.request.nodes
+        place = nearest_node(view.xy_angstrom / geometry.image_size_angstrom, (x, y))
+        weight = record.credence.particle_weight(context.false_fraction)
+        batches = cut(model, images.flat(), context, request, BYTES_PER_FIT)
+        sums = tabulate(batches, view, table, context.group, rings, place, x * y, weight)
+        if record.followed_noise is not None:
+            frequency = rings.centres().norm(dim=-1)
+            scale = record.amplitude[:, None] * images.envelope(frequency.float()).double()
+            sums = sums.without_noise(weight @ record.followed_noise, scale, frequency)
+        self.signals[name] = SeriesSignal(sums, geometry.dose, geometry.tilt_angle_rad)
 
     def _rings(self, resolution_angstrom: float) -> Rings:
         sectors = Rings.SECTORS if self.request.anisotropic else 1

@@ -24,6 +24,7 @@ def record():
         {"poses": torch.eye(6)[None].repeat(2, 1, 1), "defocus": 0.1 * ones},
         DefocusSearch(torch.linspace(-1, 1, 3), torch.rand(3, 3), torch.tensor([0.0, 0.5, 0.0])),
         {"defocus.enabled=False": Evidence(1.0, 4.0, 7)},
+        torch.rand(2, 3, dtype=torch.float64),
     )
 
 
