@@ -238,9 +238,7 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     compared_in = min(compared_in, len(iterations) - 1)
     selection = ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None
     weighing = Weighing(make_request(**{key: cfg.weights[key] for key in WEIGHTS_KEYS}))
-    return RefinementModule(
-        models, contexts, maps, schedule, solver, ledger, partial_sums, start, selection, weighing
-    )
+    return RefinementModule(models, contexts, maps, schedule, solver, ledger, partial_sums, start, selection, weighing)
 
 
 def size_of(project: Project, module: RefinementModule) -> RunSize:
