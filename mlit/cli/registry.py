@@ -93,6 +93,11 @@ VERBS = {
             example=f"{_PROJECT} species.diameter=280 output=RUN",
             resumes=True,
         ),
+        Verb(
+            name="denoise",
+            summary="train a network on two half maps or half tomograms, and denoise them",
+            example="denoise.half_maps=[half1.mrc,half2.mrc] output=RUN",
+        ),
     )
 }
 

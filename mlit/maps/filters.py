@@ -80,14 +80,17 @@ def filter_by_shells(
 
     The corners beyond Nyquist take the last value of the curve, so that a curve of ones changes nothing.
     """
-    n = cube_edge(volume)
+    return multiply_spectrum(volume, curve_on_grid(curve.to(volume), cube_edge(volume)))
+
+
+def curve_on_grid(curve: Float[Tensor, "shell"], n: int) -> Float[Tensor, "z y half"]:
+    """Values of a curve over shells 0 to n // 2 at all frequencies of a map, as `filter_by_shells` takes them."""
     if curve.shape != (n // 2 + 1,):
         raise ValueError(f"a map of {n} pixels needs a curve of {n // 2 + 1} shells, not {tuple(curve.shape)}")
-    radius = frequency_radius(n, 3, volume.device).clamp(max=n // 2)
+    radius = frequency_radius(n, 3, curve.device).clamp(max=n // 2)
     lower = radius.floor().clamp(max=n // 2 - 1)
-    values = curve.to(volume)
     index = lower.long()
-    return multiply_spectrum(volume, torch.lerp(values[index], values[index + 1], radius - lower))
+    return torch.lerp(curve[index], curve[index + 1], radius - lower)
 
 
 def guinier_fit(

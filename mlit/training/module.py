@@ -12,6 +12,9 @@ from torch.linalg import LinAlgError  # pyright: ignore
 
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.series_model import SeriesModel
+from mlit.denoising.denoised import Denoised
+from mlit.denoising.half_maps import denoise, posterior_halves
+from mlit.denoising.module import MapDenoiser
 from mlit.errors import InputError
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import resample_map
@@ -114,6 +117,8 @@ class RefinementModule(lightning.LightningModule):
         Models to compare with the present one in an early iteration; None compares none.
     weighing
         Estimates weights in the iterations that ask for it; None estimates none.
+    denoiser
+        Network that references pass through; None for none.
     """
 
     def __init__(
@@ -128,6 +133,7 @@ class RefinementModule(lightning.LightningModule):
         start: References | None = None,
         selection: ModelSelection | None = None,
         weighing: Weighing | None = None,
+        denoiser: MapDenoiser | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -137,6 +143,7 @@ class RefinementModule(lightning.LightningModule):
         self.solver, self.ledger, self.partial_sums = solver, ledger, partial_sums
         self.records = {name: SeriesRecord.before_fits(context) for name, context in contexts.items()}
         self.selection, self.weighing = selection, weighing
+        self.denoiser = denoiser
         self.chosen: list[Candidate] = []
         self.references = start
         self.halves: HalfMaps | None = None
@@ -349,6 +356,7 @@ class RefinementModule(lightning.LightningModule):
             self.references = self._on_scale_of_images(self.references)
         elif self.current_epoch + 1 < self.schedule.epochs and not self.settled:
             volumes = reference_maps(self._sums, self.halves, maps.operators, settings)
+            volumes = volumes if self.denoiser is None else self._denoise(self.denoiser, volumes).maps
             limit = self.halves.significant_resolution_angstrom
             self.references = References(self._align_halves(volumes), self._sums.pixel_size_angstrom, limit)
         self._sums = self._table = None
@@ -365,6 +373,22 @@ class RefinementModule(lightning.LightningModule):
             return False
         fitted = [record.status for record in self.records.values() if record.status.passes]
         return all(s.change.within(s.expected_error, SETTLED) and s.change_in_errors < SETTLED for s in fitted)
+
+    def denoise_half_maps(self) -> Denoised | None:
+        """Train the denoiser, if there is one, on the half maps of the last iteration and apply it to them."""
+        if self.denoiser is None:
+            return None
+        assert self.halves is not None
+        box, tight = self.halves.first.shape[-1], self.maps.references.tight_angstrom
+        size = min(box, 2 * round(tight / self.halves.pixel_size_angstrom / 2))
+        return self._denoise(self.denoiser, posterior_halves(self.halves, size)).padded(box)
+
+    def _denoise(self, denoiser: MapDenoiser, volumes: Tensor) -> Denoised:
+        assert self.halves is not None
+        shared = self.maps.references.shared_resolution_angstrom
+        denoised = denoise(denoiser, volumes, self.halves, self.maps.operators, shared)
+        LOG.info("  %s", denoised)
+        return denoised
 
     def _on_scale_of_images(self, given: References) -> References:
         assert self.halves is not None

@@ -37,6 +37,7 @@ from mlit.project.suspects import Suspect, count_kinds, find_suspects, write_sus
 from mlit.project.warp_project import load_warp_project
 from mlit.project.weights_table import normalised, write_weights
 from mlit.training.data import TiltSeriesDataModule
+from mlit.training.denoise_run import make_denoiser, write_denoised
 from mlit.training.ledger import SeriesLedger
 from mlit.training.memory import RunSize, estimate_memory, say_memory
 from mlit.training.model_selection import ModelSelection, Options, candidates_from, check_candidates
@@ -217,7 +218,9 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     models = {name: build(name, options) for name in by_name}
     contexts = {s.name: make_context(s, project.particles, group, species) for s in project.series}
     box = map_box(species.diameter_angstrom, pixel)
-    settings = ReferenceSettings(species.diameter_angstrom, **cfg.references, **cfg.denoiser)
+    settings = ReferenceSettings(
+        species.diameter_angstrom, **cfg.references, posterior_mean=cfg.denoiser.posterior_mean
+    )
     maps = MapSettings(
         settings,
         box,
@@ -238,7 +241,9 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     compared_in = min(compared_in, len(iterations) - 1)
     selection = ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None
     weighing = Weighing(make_request(**{key: cfg.weights[key] for key in WEIGHTS_KEYS}))
-    return RefinementModule(models, contexts, maps, schedule, solver, ledger, partial_sums, start, selection, weighing)
+    denoiser = make_denoiser(cfg)
+    extras = selection, weighing, denoiser
+    return RefinementModule(models, contexts, maps, schedule, solver, ledger, partial_sums, start, *extras)
 
 
 def size_of(project: Project, module: RefinementModule) -> RunSize:
@@ -300,6 +305,9 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
     write_particles(folder / "particles.star", final_particles(project, module, models))
     suspects = report_suspects(output, used, module)
     write_maps(folder, module.halves)
+    denoised = module.denoise_half_maps()
+    if module.denoiser is not None and denoised is not None:
+        write_denoised(folder, denoised, module.denoiser, module.halves.pixel_size_angstrom)
     resolution = module.halves.curves.resolution_angstrom(0.143)
     write_summary(
         output / "summary.json",
@@ -310,6 +318,7 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
             "particles": sum(len(series.particle_index) for series in used),
             **summary_of_fits(statuses.values()),
             "suspects": count_kinds(suspects),
+            "denoiser": None if denoised is None else denoised.summary(),
             "chosen": [candidate.label for candidate in module.chosen],
             "left_out": dict(project.failures) | left_out,
             "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
