@@ -20,6 +20,7 @@ VALUES = {
     "data.settings": "in/warp_tiltseries.settings",
     "data.particles": "in/particles.star",
     "species.diameter": "280",
+    "denoise.half_maps": "[half1.mrc,half2.mrc]",
 }
 
 

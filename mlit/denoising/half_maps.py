@@ -23,7 +23,7 @@ FLAT_FROM_ANGSTROM = 40.0  # coarser detail shows where the molecule is, and kee
 LEAST_SHELLS = 4  # to have anything to say about
 
 
-def posterior_halves(halves: HalfMaps, size: int) -> Float[Tensor, "half z y x"]:
+def posterior_halves(halves: HalfMaps, size: int) -> Float[Tensor, "side z y x"]:
     """Half maps weighted by their correlation, masked and cropped: posterior means of the density."""
     weights = halves.signal.float()
     return torch.stack(
@@ -86,8 +86,8 @@ class _Work:
     """What the network sees: flat spectra, one scale for all maps."""
 
     before: Float[Tensor, "map z y x"]
-    learn: Float[Tensor, "half z y x"]
-    judge: Float[Tensor, "half z y x"]
+    learn: Float[Tensor, "side z y x"]
+    judge: Float[Tensor, "side z y x"]
     partner: Int[Tensor, " map"]
     mask: Float[Tensor, "z y x"]
     flattening: Flattening

@@ -24,7 +24,7 @@ class ResidualUNet(nn.Module):
     The first convolution halves the sampling and gives features, the last one undoes it; between them every level
     halves the sampling again and has twice the channels. Nothing is normalised by statistics of the input, so a
     voxel depends on its surroundings alone, and maps can be cut into tiles. The last convolution starts at zero: an
-    untrained network corrects nothing.
+    untrained network corrects nothing. So do those that lead up from deeper levels, which join in once they help.
 
     Parameters
     ----------
@@ -44,6 +44,9 @@ class ResidualUNet(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose3d(2 * w, w, 2, stride=2) for w in widths[:-1])
         self.decode = nn.ModuleList(Block(w) for w in widths[:-1])
         self.head = nn.ConvTranspose3d(width, 1, 4, stride=2, padding=1, bias=False)
+        for up in self.up:
+            nn.init.zeros_(up.weight)
+            nn.init.zeros_(up.bias)
         nn.init.zeros_(self.head.weight)
 
     @property

@@ -76,7 +76,7 @@ class Pairs:
     """
 
     sources: Float[Tensor, "map z y x"]
-    targets: Float[Tensor, "half z y x"]
+    targets: Float[Tensor, "side z y x"]
     partner: Int[Tensor, " map"]
     weight: Float[Tensor, "z y x"]
 

@@ -32,11 +32,11 @@ class ThinnedHalves:
         The same signal with noise that is independent of theirs, and stronger.
     """
 
-    learn: Float[Tensor, "half z y x"]
-    judge: Float[Tensor, "half z y x"]
+    learn: Float[Tensor, "side z y x"]
+    judge: Float[Tensor, "side z y x"]
 
 
-def thin(halves: Float[Tensor, "half z y x"], operators: Float[Tensor, "operator 3 3"], seed: int) -> ThinnedHalves:
+def thin(halves: Float[Tensor, "side z y x"], operators: Float[Tensor, "operator 3 3"], seed: int) -> ThinnedHalves:
     """Thin both half maps; the noise added is the same for a seed, up to its spectrum.
 
     Parameters

@@ -10,8 +10,8 @@ from mlit.denoising.train import train
 
 
 def denoise_tomograms(
-    denoiser: MapDenoiser, halves: Float[Tensor, "half z y x"], learn: bool = True
-) -> Float[Tensor, "half z y x"]:
+    denoiser: MapDenoiser, halves: Float[Tensor, "side z y x"], learn: bool = True
+) -> Float[Tensor, "side z y x"]:
     """Train the network to predict each half from the other, and apply it to both.
 
     Nothing is weighted, masked or flattened: a tomogram has no resolution of its own, and no molecule in its middle.

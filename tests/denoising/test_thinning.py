@@ -46,7 +46,10 @@ def test_signal_is_in_both_and_noise_as_strong_as_said():
     signal = noisy(7)[0] * 5
     halves = noisy(1, signal=signal)
     parts = thin(halves, ONE, seed=9)
-    power = [shell_mean(spectral_power(torch.fft.rfftn(m[0] - signal)), N)[3:17].mean() for m in (halves, parts.learn, parts.judge)]
+    power = [
+        shell_mean(spectral_power(torch.fft.rfftn(m[0] - signal)), N)[3:17].mean()
+        for m in (halves, parts.learn, parts.judge)
+    ]
     assert abs(float(power[1] / power[0]) - 4 / 3) < 0.05
     assert abs(float(power[2] / power[0]) - 4) < 0.2
 
