@@ -5,7 +5,7 @@ from typing import Any
 import lightning
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlit.denoising.loss import piecewise_gradients
 from mlit.denoising.network import ResidualUNet
@@ -46,10 +46,14 @@ class MapDenoiser(lightning.LightningModule):
         return volumes + correct(self.network, volumes, self.settings.tile)
 
     def configure_optimizers(self) -> Any:
-        """Adam, its rate falling exponentially from the first step to the last."""
-        optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=self.settings.first_rate(self.is_trained), weight_decay=1e-4
-        )
+        """Adam, its rate falling exponentially from the first step to the last; wide layers take smaller steps."""
+        rate = self.settings.first_rate(self.is_trained)
+        layers = [layer for layer in self.network.modules() if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d)]
+        groups = [
+            {"params": list(layer.parameters()), "lr": rate * min(1.0, self.settings.width / layer.in_channels)}
+            for layer in layers
+        ]
+        optimizer = torch.optim.Adam(groups, weight_decay=1e-4)
         decay = self.settings.decay_per_step(self.is_trained)
         return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)]
 

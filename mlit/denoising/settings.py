@@ -32,12 +32,12 @@ class DenoiserSettings:
     """
 
     width: int = 16
-    depth: int = 1
+    depth: int = 0
     patch: int = 24
     batch: int = 2
-    steps: int = 500
-    fine_tune_steps: int = 120
-    learning_rate: float = 4e-3
+    steps: int = 300
+    fine_tune_steps: int = 150
+    learning_rate: float = 1e-2
     largest_gradient: float = 1.0
     tile: int = 96
     seed: int = 1

@@ -50,7 +50,7 @@ class WorkingGrid:
         """Bring it back to the sampling of the maps."""
         return volume if self.coarse == self.size else resample_map(volume, self.size)
 
-    def curve(self, values: Float[Tensor, " shell"], length_angstrom: float) -> Float[Tensor, " shell"]:
+    def curve(self, values: Float[Tensor, " shell"], length_angstrom: float) -> Float[Tensor, " new_shell"]:
         """Read a curve over the shells of a larger box at the shells of this one."""
         ratio = length_angstrom / (self.coarse * self.pixel_size_angstrom)
         place = (torch.arange(self.coarse // 2 + 1, device=values.device) * ratio).clamp(max=len(values) - 1)

@@ -38,9 +38,11 @@ def read_weights(path: Path) -> tuple[dict[str, float], Weights]:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a foreign file makes the unpickler stumble over
-        raise InputError(f"{path}: holds no weights of mlit, or is damaged; give a denoiser.pt of mlit") from error
+        raise InputError(
+            f"{path}: holds no weights of mlit, or is damaged; give a denoiser_weights.pt of mlit"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: holds no weights of mlit's denoiser; give a denoiser.pt of mlit")
+        raise InputError(f"{path}: holds no weights of mlit's denoiser; give a denoiser_weights.pt of mlit")
     settings: Any = content.get("settings")
     state: Any = content.get("state")
     if not (_all(settings, int | float) and _all(state, Tensor)):

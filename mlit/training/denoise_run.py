@@ -28,7 +28,7 @@ from mlit.project.results import write_summary
 from mlit.training.starting_maps import read_cubic_map
 
 LOG = logging.getLogger("mlit")
-WEIGHTS = "denoiser.pt"
+WEIGHTS = "denoiser_weights.pt"
 MAPS = ("denoised.mrc", "denoised_half1.mrc", "denoised_half2.mrc")
 
 
@@ -70,7 +70,7 @@ def write_denoised(folder: Path, denoised: Denoised, denoiser: MapDenoiser, pixe
     """Write the average of denoised half maps, the network, and what it brings in each shell."""
     write_mrc(folder / "map_denoised.mrc", denoised.maps.mean(0).cpu().numpy(), pixel_size_angstrom)
     save_denoiser(folder / WEIGHTS, denoiser)
-    _write_gains(folder / "denoiser.csv", denoised)
+    _write_gains(folder / "denoiser_gain.csv", denoised)
 
 
 def _write_gains(path: Path, denoised: Denoised) -> None:
@@ -108,7 +108,7 @@ def denoise_files(cfg: DictConfig) -> None:
         result, halves = _denoise_maps(denoiser, paths, task, cfg)
         LOG.info("%s", result)
         denoised, pixel, summary = result.maps, halves.pixel_size_angstrom, result.summary()
-        _write_gains(output / "denoiser.csv", result)
+        _write_gains(output / "denoiser_gain.csv", result)
         write_fsc_star(output / "fsc.star", halves.curves)
     else:
         raise InputError(f"denoise.kind={task.kind}: give maps or tomograms")

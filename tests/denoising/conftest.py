@@ -30,7 +30,7 @@ class Case:
 
 def network(**changes) -> MapDenoiser:
     """A small network with its training."""
-    settings = {"width": 8, "patch": 16, "batch": 2, "steps": 150, "fine_tune_steps": 20, "learning_rate": 8e-3}
+    settings = {"width": 8, "depth": 0, "patch": 16, "steps": 300, "fine_tune_steps": 20, "learning_rate": 1e-2}
     return MapDenoiser(DenoiserSettings(**(settings | changes)))
 
 
@@ -68,4 +68,4 @@ def run(truth: torch.Tensor, halves: HalfMaps, denoiser: MapDenoiser) -> Case:
 def molecule() -> Case:
     """Half maps of a molecule, denoised."""
     truth = density()
-    return run(truth, judged(truth, 1.5), network())
+    return run(truth, judged(truth, 2.0), network())

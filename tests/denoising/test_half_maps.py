@@ -49,11 +49,11 @@ def test_networks_of_one_seed_are_the_same_on_any_number_of_cores(monkeypatch):
 def test_training_goes_on_and_can_be_left_out(molecule):
     denoiser = network()
     denoiser.load_state_dict(molecule.denoiser.state_dict())
-    assert int(denoiser.steps_done) == 150
+    assert int(denoiser.steps_done) == 300
     again = denoise(denoiser, molecule.before, molecule.halves, ONE, 0.0, learn=False)
     torch.testing.assert_close(again.maps, molecule.after)
     denoise(denoiser, molecule.before, molecule.halves, ONE, 0.0)
-    assert int(denoiser.steps_done) == 170
+    assert int(denoiser.steps_done) == 320
 
 
 def test_coarse_detail_and_coarse_maps_are_left_alone(molecule):

@@ -1,6 +1,7 @@
 """The denoiser on files, and in a refinement."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_half_maps_in_files(tmp_path):
     assert np.corrcoef(average.ravel(), raw.ravel())[0, 1] > 0.5
     summary = json.loads((output / "summary.json").read_text())
     assert summary["correlation_gain"] > 0.9
-    assert (output / "denoiser.csv").read_text().startswith("resolution_angstrom,share_taken,correlation_gain\n")
+    assert (output / "denoiser_gain.csv").read_text().startswith("resolution_angstrom,share_taken,correlation_gain\n")
     assert (output / "fsc.star").is_file()
 
 
@@ -61,13 +62,13 @@ def test_given_weights_are_applied_or_trained_further(tmp_path):
     given = words(tmp_path)
     denoise_files(denoise_config(*given))
     first = read_mrc(tmp_path / "out" / "denoised.mrc")[0]
-    weights = f"denoise.weights={tmp_path / 'out' / 'denoiser.pt'}"
+    weights = f"denoise.weights={tmp_path / 'out' / 'denoiser_weights.pt'}"
     settings = make_denoiser(denoise_config(*given)).settings
-    assert int(load_denoiser(tmp_path / "out" / "denoiser.pt", settings).steps_done) == 6
+    assert int(load_denoiser(tmp_path / "out" / "denoiser_weights.pt", settings).steps_done) == 6
 
     def again(name, train):
         denoise_files(denoise_config(*given, weights, f"output={tmp_path / name}", f"denoise.train={train}"))
-        steps = load_denoiser(tmp_path / name / "denoiser.pt", settings).steps_done
+        steps = load_denoiser(tmp_path / name / "denoiser_weights.pt", settings).steps_done
         return read_mrc(tmp_path / name / "denoised.mrc")[0], int(steps)
 
     same, steps = again("same", "false")
@@ -124,7 +125,7 @@ def test_input_is_never_overwritten(tmp_path):
 
 
 def test_weights_of_another_size_than_their_settings_are_refused(tmp_path):
-    path = tmp_path / "denoiser.pt"
+    path = tmp_path / "denoiser_weights.pt"
     denoiser = MapDenoiser(TINY)
     save_denoiser(path, denoiser)
     other = DenoiserSettings(width=8, depth=2, steps=9)
@@ -147,9 +148,9 @@ TWICE = (
 
 def refined(cfg):
     training.refine(cfg)
-    folder = f"{cfg.output}/particle"
-    summary = json.loads(open(f"{cfg.output}/summary.json").read())
-    return read_mrc(f"{folder}/map.mrc")[0], read_mrc(f"{folder}/map_denoised.mrc")[0], summary["denoiser"]
+    output = Path(cfg.output)
+    maps = [read_mrc(output / "particle" / name)[0] for name in ("map.mrc", "map_denoised.mrc")]
+    return *maps, json.loads((output / "summary.json").read_text())["denoiser"]
 
 
 def test_a_resumed_run_is_the_same(config, tmp_path, monkeypatch):
@@ -174,3 +175,12 @@ def test_a_resumed_run_is_the_same(config, tmp_path, monkeypatch):
     np.testing.assert_allclose(again[1], whole[1], atol=1e-5 * np.abs(whole[1]).max())
     assert again[2] == pytest.approx(whole[2], rel=1e-3)
     assert set(whole[2]) == {"correlation_gain", "share_taken"}
+
+
+def test_settings_without_a_config_are_those_of_the_config():
+    composer = Composer("denoise")
+    with composer.ready():
+        shipped = OmegaConf.create(composer.compose([]).values)
+    denoiser = make_denoiser(shipped)
+    assert denoiser is not None
+    assert denoiser.settings == DenoiserSettings()
