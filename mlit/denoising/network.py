@@ -18,6 +18,13 @@ class Block(nn.Module):
         return x + self.second(functional.silu(self.first(functional.silu(x))))
 
 
+def silent(layer: nn.Module) -> nn.Module:
+    """Let a layer start with an output of zero."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
 class ResidualUNet(nn.Module):
     """Map to correction of the map.
 
@@ -41,13 +48,9 @@ class ResidualUNet(nn.Module):
         self.stem = nn.Conv3d(1, width, 4, stride=2, padding=1)
         self.down = nn.ModuleList(nn.Conv3d(w, 2 * w, 2, stride=2) for w in widths[:-1])
         self.encode = nn.ModuleList(Block(w) for w in widths)
-        self.up = nn.ModuleList(nn.ConvTranspose3d(2 * w, w, 2, stride=2) for w in widths[:-1])
+        self.up = nn.ModuleList(silent(nn.ConvTranspose3d(2 * w, w, 2, stride=2)) for w in widths[:-1])
         self.decode = nn.ModuleList(Block(w) for w in widths[:-1])
-        self.head = nn.ConvTranspose3d(width, 1, 4, stride=2, padding=1, bias=False)
-        for up in self.up:
-            nn.init.zeros_(up.weight)
-            nn.init.zeros_(up.bias)
-        nn.init.zeros_(self.head.weight)
+        self.head = silent(nn.ConvTranspose3d(width, 1, 4, stride=2, padding=1, bias=False))
 
     @property
     def stride(self) -> int:

@@ -42,7 +42,7 @@ def read_weights(path: Path) -> tuple[dict[str, float], Weights]:
             f"{path}: holds no weights of mlit, or is damaged; give a denoiser_weights.pt of mlit"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: holds no weights of mlit's denoiser; give a denoiser_weights.pt of mlit")
+        raise InputError(f"{path}: holds no weights of mlit's denoiser; give a denoiser_weights.pt")
     settings: Any = content.get("settings")
     state: Any = content.get("state")
     if not (_all(settings, int | float) and _all(state, Tensor)):
