@@ -16,8 +16,8 @@ GIB = 2**30
 CACHE_BYTES = 2 * GIB  # of tilt images that are kept between iterations
 PROGRAM_BYTES = 0.8 * GIB  # libraries, and buffers of a fit that do not grow with the data
 COPIES_OF_SERIES = 3  # as read, normalised, filtered
-COPIES_OF_MAP = {True: 27, False: 17}  # while half maps are made and judged, by whether both are worked on at once
-COPIES_WITH_REFERENCES = {True: 42, False: 24}
+COPIES_OF_MAP = {True: 33, False: 17}  # while half maps are made and judged, by whether both are worked on at once
+COPIES_WITH_REFERENCES = {True: 46, False: 24}
 
 
 @dataclass(frozen=True)
