@@ -21,6 +21,7 @@ VALUES = {
     "data.particles": "in/particles.star",
     "species.diameter": "280",
     "denoise.half_maps": "[half1.mrc,half2.mrc]",
+    "species.half_maps": "[half1.mrc,half2.mrc]",
 }
 
 

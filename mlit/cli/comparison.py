@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,12 @@ class Comparison(Callback):
 def comparison(folder: Path) -> list[tuple[str, ...]]:
     """Rows of :data:`COLUMNS` for all finished runs in the numbered subfolders of a sweep."""
     runs = [path for path in folder.iterdir() if path.name.isdecimal() and (path / "summary.json").is_file()]
-    return [_row(run) for run in sorted(runs, key=lambda path: int(path.name))]
+    summaries = {run: json.loads((run / "summary.json").read_text(encoding="utf-8")) for run in runs}
+    refined = [run for run in runs if "species" in summaries[run]]
+    return [_row(run, summaries[run]) for run in sorted(refined, key=lambda path: int(path.name))]
 
 
-def _row(run: Path) -> tuple[str, ...]:
-    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+def _row(run: Path, summary: Mapping[str, Any]) -> tuple[str, ...]:
     words = OmegaConf.load(run / ".hydra" / "overrides.yaml")
     resolutions = [species["resolution_angstrom"] for species in summary["species"].values()]
     error = summary["expected_error"] or {}

@@ -35,6 +35,7 @@ KINDS_WITHOUT_DEFAULT = {
     "denoise.mask": Kind.TEXT,
     "denoise.diameter": Kind.NUMBER,
     "denoise.weights": Kind.TEXT,
+    "postprocess.bfactor_angstrom2": Kind.NUMBER,
     "model.poses.position_prior_angstrom": Kind.NUMBERS,
     "model.poses.rotation_prior_deg": Kind.NUMBERS,
     "weights.grid": Kind.LIST,

@@ -98,6 +98,11 @@ VERBS = {
             summary="train a network on two half maps or half tomograms, and denoise them",
             example="denoise.half_maps=[half1.mrc,half2.mrc] output=RUN",
         ),
+        Verb(
+            name="postprocess",
+            summary="resolution, filters and sharpening from two half maps",
+            example="species.half_maps=[half1.mrc,half2.mrc] species.diameter=280 output=RUN",
+        ),
     )
 }
 

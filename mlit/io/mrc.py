@@ -36,6 +36,10 @@ class MrcHeader:
         "<" or ">".
     data_offset_bytes : int
         Where the values begin.
+    origin_angstrom : tuple of float
+        Where the first voxel lies, x, y, z, as viewers place maps.
+    start_px : tuple of int
+        The older field for the same, `nxstart`, `nystart`, `nzstart`.
     """
 
     shape: tuple[int, int, int]
@@ -43,6 +47,8 @@ class MrcHeader:
     pixel_size_angstrom: float | None
     byte_order: Literal["<", ">"]
     data_offset_bytes: int
+    origin_angstrom: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    start_px: tuple[int, int, int] = (0, 0, 0)
 
 
 def read_mrc_header(path: Path | str) -> MrcHeader:
@@ -64,6 +70,8 @@ def read_mrc_header(path: Path | str) -> MrcHeader:
         pixel_size_angstrom=_pixel_size(float(fields["cella"]["x"]), int(fields["mx"])),
         byte_order=order,
         data_offset_bytes=_HEADER_BYTES + int(fields["nsymbt"]),
+        origin_angstrom=_origin(fields["origin"]),
+        start_px=(int(fields["nxstart"]), int(fields["nystart"]), int(fields["nzstart"])),
     )
     _check_size(header, path)
     return header
@@ -92,10 +100,13 @@ def read_mrc(path: Path | str) -> tuple[np.ndarray, float | None]:
     return (array[0] if header.shape[0] == 1 else array), header.pixel_size_angstrom
 
 
-def write_mrc(path: Path | str, array: np.ndarray, pixel_size_angstrom: float) -> None:
+def write_mrc(
+    path: Path | str, array: np.ndarray, pixel_size_angstrom: float, placed_as: MrcHeader | None = None
+) -> None:
     """Write an image [y, x] or a volume [z, y, x]; the file appears only when it is complete.
 
-    float16 arrays are stored as such (mode 12), everything else as float32 (mode 2).
+    float16 arrays are stored as such (mode 12), everything else as float32 (mode 2). Viewers show the map where they
+    show the one of the header `placed_as`.
 
     Raises
     ------
@@ -113,6 +124,9 @@ def write_mrc(path: Path | str, array: np.ndarray, pixel_size_angstrom: float) -
         mrc.voxel_size = pixel_size_angstrom
         if mrc.header is not None:
             mrc.header.label[0] = b"mlit"
+            if placed_as is not None:
+                mrc.header.origin = placed_as.origin_angstrom
+                mrc.nstart = placed_as.start_px
 
 
 def _header_bytes(path: Path) -> bytes:
@@ -144,6 +158,12 @@ def _pixel_size(cell_angstrom: float, samples: int) -> float | None:
     if samples <= 0 or not math.isfinite(cell_angstrom) or cell_angstrom <= 0:
         return None
     return cell_angstrom / samples
+
+
+def _origin(field: np.void) -> tuple[float, float, float]:
+    """Origin in Å; nothing usable counts as zero."""
+    x, y, z = (float(field[axis]) if math.isfinite(field[axis]) else 0.0 for axis in "xyz")
+    return x, y, z
 
 
 def _check_size(header: MrcHeader, path: Path) -> None:

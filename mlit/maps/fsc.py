@@ -38,6 +38,11 @@ class FscCurves:
     randomised: Float[Tensor, "shell"]
     corrected: Float[Tensor, "shell"]
 
+    @property
+    def first_corrected_shell(self) -> int:
+        """Shell from which on `corrected` differs from `masked`: two beyond the first that was randomised."""
+        return _first_shell_below(self.unmasked, 0.8) + 2
+
     def resolution_angstrom(self, threshold: float = 0.143) -> float:
         """Resolution of the corrected curve; see the function of this name."""
         return resolution_angstrom(self.corrected, self.frequency_per_angstrom, threshold)
@@ -85,6 +90,7 @@ def fsc_curves(
     mask: Float[Tensor, "z y x"],
     pixel_size_angstrom: float,
     seed: int = 0,
+    draws: int = 1,
 ) -> FscCurves:
     """Correlate half maps with and without a mask, and correct for the correlation that the mask brings in.
 
@@ -105,32 +111,48 @@ def fsc_curves(
         Of the maps.
     seed
         Of the random phases, drawn on the processor: results are the same on every device.
+    draws
+        How often phases are drawn. The curves are averaged: where the correlation lies near 0.143 over many shells,
+        the scatter of a single draw moves the resolution.
     """
     n = cube_edge(half1)
     device = half1.device
     generator = torch.Generator().manual_seed(seed)
     halves = (half1, half2)
-    spectra = run_pieces(torch.fft.rfftn, halves, device)
+    spectra = dict(enumerate(run_pieces(torch.fft.rfftn, halves, device)))
+    noises: dict[int, Tensor] = {}
     unmasked = _spectral_correlation(spectra[0], spectra[1], n)
     first = _first_shell_below(unmasked, 0.8)
-    random = dict(enumerate(zip(spectra, [torch.randn((n, n, n), generator=generator) for _ in halves], strict=True)))
-    del spectra
 
     def inside_mask(half: Tensor) -> Tensor:
         return torch.fft.rfftn(half * mask)
 
-    def random_inside_mask(half: int) -> Tensor:
-        spectrum, noise = random.pop(half)
-        return inside_mask(torch.fft.irfftn(_randomise_phases(spectrum, first, noise.to(device)), s=(n, n, n)))
+    def random_inside_mask(piece: tuple[int, bool]) -> Tensor:
+        half, is_last = piece
+        spectrum = spectra.pop(half) if is_last else spectra[half]
+        random = _randomise_phases(spectrum, first, noises.pop(half).to(device))
+        return inside_mask(torch.fft.irfftn(random, s=(n, n, n)))
 
     first_inside, second_inside = run_pieces(inside_mask, halves, device)
     masked = _spectral_correlation(first_inside, second_inside, n)
-    first_inside, second_inside = run_pieces(random_inside_mask, (0, 1), device, None if n <= LARGE else 1)
-    randomised = _spectral_correlation(first_inside, second_inside, n)
-    shell = torch.arange(len(masked), device=masked.device)
-    corrected = (masked - randomised) / (1 - randomised).clamp(min=0.05)
-    corrected = torch.where(shell >= first + 2, corrected, masked).clamp(-1, 1)
+    del first_inside, second_inside
+    randomised = torch.zeros_like(masked)
+    for draw in range(draws):
+        noises |= {half: torch.randn((n, n, n), generator=generator) for half in (0, 1)}
+        pieces = [(half, draw == draws - 1) for half in (0, 1)]
+        pair = run_pieces(random_inside_mask, pieces, device, None if n <= LARGE else 1)
+        randomised += _spectral_correlation(pair[0], pair[1], n) / draws
+    corrected = without_mask(masked, randomised, first + 2)
     return FscCurves(shell_frequencies(n, pixel_size_angstrom), unmasked, masked, randomised, corrected)
+
+
+def without_mask(
+    masked: Float[Tensor, "*batch shell"], randomised: Float[Tensor, "shell"], first_shell: int
+) -> Float[Tensor, "*batch shell"]:
+    """Take the correlation that the mask brings in from curves of masked maps, from a shell on."""
+    shell = torch.arange(masked.shape[-1], device=masked.device)
+    corrected = (masked - randomised) / (1 - randomised).clamp(min=0.05)
+    return torch.where(shell >= first_shell, corrected, masked).clamp(-1, 1)
 
 
 def resolution_angstrom(

@@ -92,13 +92,14 @@ class HalfMaps:
         mask: MaskResult,
         seed: int,
         symmetry_order: int = 1,
+        draws: int = 1,
     ) -> "HalfMaps":
-        """Correlate two half maps inside a mask.
+        """Correlate two half maps inside a mask, with phases randomised ``draws`` times.
 
         Maps averaged over ``symmetry_order`` rotations hold that many copies of every coefficient, so chance
         correlates them as if each shell were that many times smaller.
         """
-        curves = fsc_curves(first, second, mask.mask, pixel_size_angstrom, seed=seed)
+        curves = fsc_curves(first, second, mask.mask, pixel_size_angstrom, seed, draws)
         independent = mask.volume_fraction / symmetry_order
         last = max(1, last_significant_shell(curves.corrected, independent))
         resolution = 1 / float(curves.frequency_per_angstrom[last])

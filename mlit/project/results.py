@@ -20,9 +20,8 @@ from mlit.io.fsc_star import write_fsc_star
 from mlit.io.mrc import write_mrc
 from mlit.io.particle_table import ParticleTable
 from mlit.likelihood.signal_weights import SignalWeights
-from mlit.maps.filters import filter_by_shells, guinier_fit, sharpen
-from mlit.maps.fsc import wiener_weights
 from mlit.maps.references import HalfMaps
+from mlit.maps.sharpening import filter_and_sharpen
 from mlit.project.project import Project, SeriesInput
 from mlit.project.xml_geometry import xml_with_geometry
 from mlit.project.xml_optics import xml_with_optics
@@ -108,27 +107,18 @@ def with_probability(table: ParticleTable, project: Project, probability: Mappin
 
 def write_maps(folder: Path, halves: HalfMaps) -> None:
     """Write half maps, their average, its sharpened and Wiener-filtered forms, the mask and the FSC."""
-    pixel, curves = halves.pixel_size_angstrom, halves.curves
-    average = (halves.first + halves.second) / 2
-    weights = wiener_weights(curves.corrected, "full", halves.independent_fraction)
-    filtered = filter_by_shells(average, weights)
-    bfactor = guinier_fit(average * halves.mask.mask, curves.corrected, pixel).bfactor_angstrom2
-    sharp = (
-        filtered
-        if bfactor is None
-        else filter_by_shells(sharpen(average, pixel, bfactor, curves.resolution_angstrom(0.143)), weights)
-    )
-    maps = {
+    pixel, maps = halves.pixel_size_angstrom, filter_and_sharpen(halves)
+    volumes = {
         "half1": halves.first,
         "half2": halves.second,
-        "map": average,
-        "map_filtered": filtered,
-        "map_sharp": sharp,
+        "map": maps.average,
+        "map_filtered": maps.filtered,
+        "map_sharp": maps.sharp,
         "mask": halves.mask.mask,
     }
-    for name, volume in maps.items():
+    for name, volume in volumes.items():
         write_mrc(folder / f"{name}.mrc", volume.cpu().numpy(), pixel)
-    write_fsc_star(folder / "fsc.star", curves)
+    write_fsc_star(folder / "fsc.star", halves.curves)
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:

@@ -58,7 +58,7 @@ def fsc_figure(run: Path) -> Figure:
     axes.axhline(THRESHOLD, color="0.6", linewidth=0.8, linestyle="--")
     axes.annotate(f"{THRESHOLD}", (0, THRESHOLD), xytext=(3, 3), textcoords="offset points", color="0.4", fontsize=8)
     axes.set(xlabel="resolution, Å", ylabel="Fourier shell correlation, masked and corrected", ylim=(-0.1, 1.03))
-    _label_in_angstrom(axes)
+    label_in_angstrom(axes)
     axes.legend(frameon=False)
     return figure
 
@@ -105,7 +105,7 @@ def progress_figure(run: Path) -> Figure:
     return figure
 
 
-def _label_in_angstrom(axes: Axes) -> None:
+def label_in_angstrom(axes: Axes) -> None:
     """Label a frequency axis with wavelengths."""
     highest = axes.get_xlim()[1]
     ticks = np.linspace(0, highest, 8)[1:-1]

@@ -41,6 +41,21 @@ def test_round_trip(tmp_path, dtype, shape):
     assert mrcfile.validate(tmp_path / "sub" / "a.mrc")
 
 
+def test_place_in_space_is_taken_over(tmp_path):
+    with mrcfile.new(tmp_path / "a.mrc") as mrc:
+        mrc.set_data(np.ones((4, 4, 4), np.float32))
+        mrc.header.origin, mrc.nstart = (-8.5, 2.0, 3.0), (-4, 5, 6)
+    header = read_mrc_header(tmp_path / "a.mrc")
+    assert header.origin_angstrom == (-8.5, 2.0, 3.0)
+    assert header.start_px == (-4, 5, 6)
+    for placed_as, start in ((header, (-4, 5, 6)), (None, (0, 0, 0))):
+        write_mrc(tmp_path / "b.mrc", np.ones((6, 6, 6)), 2.0, placed_as)
+        again = read_mrc_header(tmp_path / "b.mrc")
+        assert again.start_px == start
+        assert again.origin_angstrom == ((-8.5, 2.0, 3.0) if placed_as else (0.0, 0.0, 0.0))
+        assert again.pixel_size_angstrom == pytest.approx(2.0)
+
+
 def test_same_content_gives_same_bytes(tmp_path):
     for name in ("a", "b"):
         write_mrc(tmp_path / f"{name}.mrc", np.ones((4, 4)), 1.0)

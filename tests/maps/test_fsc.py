@@ -108,6 +108,18 @@ def test_correction_starts_two_shells_beyond_the_randomisation_and_keeps_the_sig
     assert curves.resolution_angstrom() == resolution_angstrom(curves.corrected, curves.frequency_per_angstrom)
 
 
+def test_more_draws_of_random_phases_scatter_less():
+    n = 48
+    mask = spherical_mask(n, PIXEL, 50.0, 10.0)
+    pair = noisy_pair(n, torch.full((25,), 0.3))[:2]
+
+    def scatter(draws):
+        curves = [fsc_curves(*pair, mask, PIXEL, seed, draws).randomised[5:] for seed in range(6)]
+        return float(torch.stack(curves).std(0).mean())
+
+    assert scatter(4) < 0.65 * scatter(1)
+
+
 def test_equal_maps_need_no_correction():
     volume = noise(16, 0)
     curves = fsc_curves(volume, volume, spherical_mask(16, PIXEL, 20.0, 4.0), PIXEL)
