@@ -7,10 +7,12 @@ import torch
 
 from mlit.fourier.shells import frequency_radius
 from mlit.geometry.symmetry import point_group
+from mlit.maps.filter_bank import bands
 from mlit.maps.filters import filter_by_shells
 from mlit.maps.fsc import wiener_weights
 from mlit.maps.local_filter import LocalDecay, filter_locally, local_decay
-from mlit.maps.local_resolution import local_resolution
+from mlit.maps.local_grid import LocalGrid
+from mlit.maps.local_resolution import _flattened, _judge, local_resolution
 from mlit.maps.mask import MaskResult, spherical_mask
 from mlit.maps.references import HalfMaps
 
@@ -94,20 +96,31 @@ def test_gain_multiplies_the_bands(two_regions, analysis):
 
 
 def test_white_noise_has_no_resolution_anywhere():
-    found = local_resolution(noise(5), noise(6), MASK, PIXEL, 8.0, C1)
-    assert not found.resolved.any()
-    assert (found.resolution_angstrom == found.coarsest_angstrom).all()
+    resolved = 0.0
+    for seed in range(4):
+        found = local_resolution(noise(seed), noise(seed + 10), MASK, PIXEL, 16.0, C1)
+        resolved += float(found.resolved[0].float().sum() / found.inside.sum()) / 4
+        assert (found.resolution_angstrom[~found.resolved[0]] == found.coarsest_angstrom).all()
+    assert resolved < 0.005
     assert not len(local_decay(found).resolution_angstrom)
 
 
-def test_noise_of_a_symmetric_map_has_none_either():
-    """Copies of one place agree with themselves: near a fourfold axis there is a quarter of the evidence."""
-    turned = [(lambda v, k=k: torch.rot90(v[1:, 1:, 1:], k, (1, 2))) for k in range(4)]
-    first, second = (
-        torch.nn.functional.pad(sum(turn(noise(seed)) for turn in turned), (1, 0, 1, 0, 1, 0)) for seed in (5, 6)
-    )
-    found = local_resolution(first, second, MASK, PIXEL, 8.0, point_group("C4"))
-    assert found.resolved[0].float().mean() < 1e-3
+@pytest.mark.parametrize("group", ["C1", "C4"])
+def test_threshold_is_three_standard_deviations_of_noise(group):
+    """At a point on the axis, where a window sees every number four times in a map of fourfold symmetry."""
+    n, operators = 41, point_group(group)
+    mask = spherical_mask(n, 4.0, 140.0, 8.0)
+    grid = LocalGrid.around(mask, 4.0, 5)
+    band, centre = bands(grid.size, 4.0, 30.0)[2], grid.points // 2
+    generator = torch.Generator().manual_seed(0)
+    found, thresholds = [], []
+    for _ in range(100):
+        pair = torch.randn(2, n, n, n, generator=generator)
+        pair = sum(torch.rot90(pair, k, (2, 3)) for k in range(len(operators)))
+        judged = _judge(band, _flattened(grid.cut(pair[0]), grid.cut(pair[1])), grid.cut(mask), grid, operators)
+        found.append(judged.correlation[centre, centre, centre])
+        thresholds.append(judged.correlation[centre, centre, centre] - judged.margin[centre, centre, centre])
+    assert float(torch.stack(found).std()) * 3 == pytest.approx(float(thresholds[0]), rel=0.2)
 
 
 def test_padding_and_the_mask_agree_with_nothing():
