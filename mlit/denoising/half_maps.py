@@ -20,7 +20,7 @@ from mlit.maps.filters import filter_by_shells, low_pass
 from mlit.maps.references import HalfMaps
 
 FLAT_FROM_ANGSTROM = 40.0  # coarser detail shows where the molecule is, and keeps its weight
-LEAST_SHELLS = 4  # to have anything to say about
+LEAST_SHELLS = 8  # between what all maps share and where they agree: fewer are not worth a training
 
 
 def posterior_halves(halves: HalfMaps, size: int) -> Float[Tensor, "side z y x"]:

@@ -375,18 +375,19 @@ class RefinementModule(lightning.LightningModule):
         return all(s.change.within(s.expected_error, SETTLED) and s.change_in_errors < SETTLED for s in fitted)
 
     def denoise_half_maps(self) -> Denoised | None:
-        """Train the denoiser, if there is one, on the half maps of the last iteration and apply it to them."""
+        """Apply the denoiser, if there is one, to the half maps of the last iteration; trained if it never was."""
         if self.denoiser is None:
             return None
         assert self.halves is not None
         box, tight = self.halves.first.shape[-1], self.maps.references.tight_angstrom
         size = min(box, 2 * round(tight / self.halves.pixel_size_angstrom / 2))
-        return self._denoise(self.denoiser, posterior_halves(self.halves, size)).padded(box)
+        means, learn = posterior_halves(self.halves, size), not self.denoiser.is_trained
+        return self._denoise(self.denoiser, means, learn).padded(box)
 
-    def _denoise(self, denoiser: MapDenoiser, volumes: Tensor) -> Denoised:
+    def _denoise(self, denoiser: MapDenoiser, volumes: Tensor, learn: bool = True) -> Denoised:
         assert self.halves is not None
         shared = self.maps.references.shared_resolution_angstrom
-        denoised = denoise(denoiser, volumes, self.halves, self.maps.operators, shared)
+        denoised = denoise(denoiser, volumes, self.halves, self.maps.operators, shared, learn)
         LOG.info("  %s", denoised)
         return denoised
 
