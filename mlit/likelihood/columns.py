@@ -49,9 +49,7 @@ def model_columns(
         values = slices(table, map_index, view.frames(particle, tilt), images.pixels, height)
         return _columns(values, images, view, particle, tilt, height)
 
-    columns = _both_spheres(at, images.height)
-    factor = images.place_factor(particle, tilt)
-    return columns if factor is None else columns * factor[:, None, None]
+    return _on_spheres(at, images, particle, tilt)
 
 
 def model_alone(
@@ -68,21 +66,26 @@ def model_alone(
         values = slices(table, map_index, view.frames(particle, tilt), images.pixels, height)[:, :, 0]
         return torch.stack([values[:, 1], -values[:, 0]], 1)
 
-    model = _both_spheres(at, images.height)
-    factor = images.place_factor(particle, tilt)
-    return model if factor is None else model * factor[:, None]
+    return _on_spheres(at, images, particle, tilt)
 
 
-def _both_spheres(
+def _on_spheres(
     at: Callable[[Float[Tensor, " pixel"] | None], Float[Tensor, "image 2 *column pixel"]],
-    height: Float[Tensor, " pixel"] | None,
+    images: ParticleImages,
+    particle: Int[Tensor, " image"],
+    tilt: Int[Tensor, " image"],
 ) -> Float[Tensor, "image part *column pixel"]:
-    """Take slices on both curved spheres, or on the plane where there is no curvature."""
-    if height is None:
-        return at(None)
-    upper, lower = at(height), at(-height)
-    difference = upper - lower
-    return torch.stack([*(upper + lower).unbind(1), difference[:, 1], -difference[:, 0]], 1) / 2
+    """Take slices on both curved spheres, or on the plane where there is no curvature, as strong as at their places."""
+    if images.height is None:
+        values = at(None)
+    else:
+        upper, lower = at(images.height), at(-images.height)
+        difference = upper - lower
+        values = torch.stack([*(upper + lower).unbind(1), difference[:, 1], -difference[:, 0]], 1) / 2
+    factor = images.place_factor(particle, tilt)
+    if factor is None:
+        return values
+    return values * factor.reshape(len(factor), *[1] * (values.dim() - 2), -1)
 
 
 def _columns(

@@ -14,6 +14,11 @@ LARGE = 320  # voxels along an edge; larger maps are worked on one after the oth
 HIGHEST = 0.9  # correlation that counts where few coefficients are left, which can agree by chance
 
 
+def maps_at_once(size: int) -> int | None:
+    """Say how many maps with edges of ``size`` voxels to work on at the same time; None: as many as there are cores."""
+    return None if size <= LARGE else 1
+
+
 @dataclass(frozen=True)
 class FscCurves:
     """Correlation curves of one pair of half maps, one value per shell 0 to n // 2.
@@ -140,7 +145,7 @@ def fsc_curves(
     for draw in range(draws):
         noises |= {half: torch.randn((n, n, n), generator=generator) for half in (0, 1)}
         pieces = [(half, draw == draws - 1) for half in (0, 1)]
-        pair = run_pieces(random_inside_mask, pieces, device, None if n <= LARGE else 1)
+        pair = run_pieces(random_inside_mask, pieces, device, maps_at_once(n))
         randomised += _spectral_correlation(pair[0], pair[1], n) / draws
     corrected = without_mask(masked, randomised, first + 2)
     return FscCurves(shell_frequencies(n, pixel_size_angstrom), unmasked, masked, randomised, corrected)

@@ -18,7 +18,7 @@ from mlit.fourier.resize import crop_or_pad, resample_map
 from mlit.fourier.shells import frequency_radius, shell_mean
 from mlit.fourier.slices import ReferenceTable
 from mlit.maps.filters import cosine_step, low_pass
-from mlit.maps.fsc import LARGE, FscCurves, fsc_curves, last_significant_shell, smooth_fsc
+from mlit.maps.fsc import FscCurves, fsc_curves, last_significant_shell, maps_at_once, smooth_fsc
 from mlit.maps.mask import MaskResult, soft_mask
 from mlit.maps.reconstruction import combine, density, divide
 from mlit.parallel import run_pieces
@@ -144,7 +144,7 @@ def half_maps(
         lambda half: density(sums, list(range(half * folds, (half + 1) * folds)), operators),
         (0, 1),
         sums.rows.device,
-        at_once=None if sums.size <= LARGE else 1,
+        maps_at_once(sums.size),
     )
     if mask is None:
         average = (first + second) / 2
@@ -166,7 +166,7 @@ def reference_maps(
     size = 2 * round(settings.tight_angstrom / sums.pixel_size_angstrom / 2)
     signal = halves.signal
     share = _shared(sums, settings.shared_resolution_angstrom)
-    at_once = None if sums.size <= LARGE else 1
+    at_once = maps_at_once(sums.size)
     totals = run_pieces(
         lambda half: combine(sums, list(range(half * folds, (half + 1) * folds)), operators),
         (0, 1),

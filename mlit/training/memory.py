@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlit.fourier.trilinear import half_grid_voxels
-from mlit.maps.fsc import LARGE
+from mlit.maps.fsc import maps_at_once
 from mlit.project.project import Project
 from mlit.training.series_step import BYTES_PER_FIT
 
@@ -104,7 +104,7 @@ class MemoryEstimate:
 
 def estimate_memory(size: RunSize) -> MemoryEstimate:
     """Work out what a run takes, from above."""
-    together = size.box <= LARGE
+    together = maps_at_once(size.box) is None
     copies = COPIES_WITH_REFERENCES if size.fits else COPIES_OF_MAP
     return MemoryEstimate(
         images=min(size.all_series_bytes, CACHE_BYTES) + COPIES_OF_SERIES * size.series_bytes,
