@@ -112,7 +112,7 @@ def _fit(prepared: Prepared, images: TiltImages, clock: Stages) -> int:
     model, context = module.model(module.names[0]), module.contexts[module.names[0]]
     model.activate(prepared.blocks)
     table = clock.time("reference table", prepared.table)
-    tight = module.maps.references.tight_angstrom
+    tight = module.maps.settings.references.tight_angstrom
     solver = RecordingSolver(module.solver)
     before = time.process_time()
     fit(model, images, context, table, tight, resolution, solver)
@@ -129,7 +129,7 @@ def _fit(prepared: Prepared, images: TiltImages, clock: Stages) -> int:
 
 def _rebuild(prepared: Prepared, images: TiltImages, clock: Stages) -> None:
     """Add the series to the sums and make the next references."""
-    module, maps = prepared.module, prepared.module.maps
+    module, maps = prepared.module, prepared.module.maps.settings
     name = module.names[0]
     model, context = module.model(name), module.contexts[name]
     resolution = module.schedule.map_resolution(1, prepared.resolution_angstrom)

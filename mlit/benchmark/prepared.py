@@ -9,9 +9,11 @@ from mlit.errors import InputError
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.references import reference_table
+from mlit.training.assembly import load_project, make_module
 from mlit.training.data import TiltSeriesDataModule, TiltSeriesDataset
-from mlit.training.module import References, RefinementModule
-from mlit.training.run import fit, load_project, make_module
+from mlit.training.map_maker import References
+from mlit.training.module import RefinementModule
+from mlit.training.run import fit
 
 
 class StopAfter(lightning.Callback):

@@ -81,7 +81,7 @@ def fit_with_each(
     model, module = prepared.module.model(name), prepared.module
     images, table = prepared.images(name), prepared.table()
     model.activate(prepared.blocks)
-    tight, resolution = module.maps.references.tight_angstrom, prepared.resolution_angstrom
+    tight, resolution = module.maps.settings.references.tight_angstrom, prepared.resolution_angstrom
     start = copy.deepcopy(model.state_dict())
     fits: dict[str, Fit] = {}
     deviation = None

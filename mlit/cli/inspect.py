@@ -89,6 +89,6 @@ def _memory_line(project: Project, diameter_angstrom: float | None) -> str:
         return "species.diameter=… adds an estimate of the memory"
     pixel = project.pixel_size_angstrom
     _, folds = assign_groups(project, 0)
-    tight = ReferenceSettings(diameter_angstrom).tight_angstrom
-    size = RunSize.of(project, map_box(diameter_angstrom, pixel), 2 * folds, pixel, tight, fits=True)
+    references = ReferenceSettings(diameter_angstrom)
+    size = RunSize.of(project, map_box(references, pixel), 2 * folds, pixel, references.tight_angstrom, fits=True)
     return f"memory of a refinement with maps of {size.box} px: {estimate_memory(size)}"

@@ -31,6 +31,7 @@ KINDS_WITHOUT_DEFAULT = {
     "species.half_maps": Kind.LIST,
     "species.mask": Kind.TEXT,
     "species.pixel_size_angstrom": Kind.NUMBER,
+    "species.box": Kind.WHOLE,
     "denoise.half_maps": Kind.LIST,
     "denoise.mask": Kind.TEXT,
     "denoise.diameter": Kind.NUMBER,

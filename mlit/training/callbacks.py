@@ -141,10 +141,11 @@ class EpochReport(Checkpoint):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Log and write."""
         module = _refinement(pl_module)
-        assert module.halves is not None
-        write_fsc_star(self.folder / "fsc" / f"iteration_{trainer.current_epoch}.star", module.halves.curves)
-        resolution = module.halves.curves.resolution_angstrom(0.143)
-        significant = module.halves.significant_resolution_angstrom
+        halves = module.maps.halves
+        assert halves is not None
+        write_fsc_star(self.folder / "fsc" / f"iteration_{trainer.current_epoch}.star", halves.curves)
+        resolution = halves.curves.resolution_angstrom(0.143)
+        significant = halves.significant_resolution_angstrom
         LOG.info("  half maps: FSC 0.143 at %.2f Å, agreement to %.2f Å", resolution, significant)
         if module.settled:
             LOG.info("settled: the last fits moved particles by less than the error that remains")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -12,82 +12,24 @@ from torch.linalg import LinAlgError  # pyright: ignore
 
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.series_model import SeriesModel
-from mlit.denoising.denoised import Denoised
-from mlit.denoising.half_maps import denoise, posterior_halves
-from mlit.denoising.module import MapDenoiser
 from mlit.errors import InputError
-from mlit.fourier.insertion import FourierSums
-from mlit.fourier.resize import resample_map
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.premultiply import ImageRequest
 from mlit.likelihood.tilt_images import TiltImages
-from mlit.maps.common_frame import common_frame
-from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps, reference_table
-from mlit.maps.rigid_motion import move_map
+from mlit.maps.references import HalfMaps, reference_table
 from mlit.optim.solvers import Solver
 from mlit.training.data import SeriesBatch
 from mlit.training.ledger import SeriesLedger
+from mlit.training.map_maker import MapMaker, References
 from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection
-from mlit.training.partial_sums import PartialSums
-from mlit.training.reference_scale import scale_to_images
 from mlit.training.schedule import Iteration, Schedule
 from mlit.training.series_record import SeriesRecord
 from mlit.training.series_status import SeriesStatus
-from mlit.training.series_step import Fit, SeriesContext, add_to_maps, fit
+from mlit.training.series_step import Fit, SeriesContext, fit
 from mlit.training.weighing import Weighing
 
 LOG = logging.getLogger("mlit")
 SETTLED = 0.7  # of the expected error: the next change would hardly add to it
-
-
-@dataclass(frozen=True)
-class MapSettings:
-    """Maps of the run.
-
-    Attributes
-    ----------
-    references
-        How references are made.
-    box
-        Side of the maps in pixels.
-    pixel_size_angstrom
-        Their pixel size.
-    folds
-        Groups of particles in each half set.
-    operators
-        Rotations of the point group.
-    mask
-        Given mask, or None for an automatic one.
-    seed
-        For the phase randomisation.
-    """
-
-    references: ReferenceSettings
-    box: int
-    pixel_size_angstrom: float
-    folds: int
-    operators: Tensor
-    mask: Tensor | None = None
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class References:
-    """References of an epoch.
-
-    Attributes
-    ----------
-    maps
-        One map ``"group z y x"`` for each group of particles.
-    pixel_size_angstrom
-        Their voxel size.
-    resolution_angstrom
-        How far they are significant.
-    """
-
-    maps: Tensor
-    pixel_size_angstrom: float
-    resolution_angstrom: float
 
 
 class RefinementModule(lightning.LightningModule):
@@ -102,54 +44,45 @@ class RefinementModule(lightning.LightningModule):
     models, contexts
         Parameters and constants of every series.
     maps
-        Maps of the run.
+        Makes the maps of the run.
     schedule
         What each iteration does.
     solver
         Optimiser.
     ledger
         Record of the series done in the epoch under way.
-    partial_sums
-        Record of the maps under way.
     start
         References to start from; None makes them from the starting poses.
     selection
         Models to compare with the present one in an early iteration; None compares none.
     weighing
         Estimates weights in the iterations that ask for it; None estimates none.
-    denoiser
-        Network that references pass through; None for none.
     """
 
     def __init__(
         self,
         models: Mapping[str, SeriesModel],
         contexts: Mapping[str, SeriesContext],
-        maps: MapSettings,
+        maps: MapMaker,
         schedule: Schedule,
         solver: Solver,
         ledger: SeriesLedger,
-        partial_sums: PartialSums,
         start: References | None = None,
         selection: ModelSelection | None = None,
         weighing: Weighing | None = None,
-        denoiser: MapDenoiser | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.names = list(models)
         self.series = nn.ModuleList(models.values())
         self.contexts, self.maps, self.schedule = dict(contexts), maps, schedule
-        self.solver, self.ledger, self.partial_sums = solver, ledger, partial_sums
+        self.solver, self.ledger = solver, ledger
         self.records = {name: SeriesRecord.before_fits(context) for name, context in contexts.items()}
         self.selection, self.weighing = selection, weighing
-        self.denoiser = denoiser
+        self.denoiser = maps.denoiser  # a module of this one, so that checkpoints hold it
         self.chosen: list[Candidate] = []
         self.references = start
-        self.halves: HalfMaps | None = None
         self.settled = False
-        self._sums: FourierSums | None = None
-        self._summed: list[str] = []
         self._table: ReferenceTable | None = None
 
     def model(self, name: str) -> SeriesModel:
@@ -169,10 +102,7 @@ class RefinementModule(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Lay out empty sums and transform the references."""
         resolution = self.schedule.map_resolution(self.current_epoch, self.fit_resolution_angstrom)
-        self._sums = FourierSums.zeros(
-            2 * self.maps.folds, self.maps.box, self.maps.pixel_size_angstrom, resolution, self.device
-        )
-        self._summed = self.partial_sums.take_up(self._sums, self.current_epoch)
+        self.maps.begin(self.current_epoch, resolution, self.device)
         if self.fit_resolution_angstrom is not None:
             assert self.references is not None
             maps, pixel = self.references.maps.to(self.device), self.references.pixel_size_angstrom
@@ -183,23 +113,13 @@ class RefinementModule(lightning.LightningModule):
         if batch.images is None:
             self._leave_out(batch)
             return
-        assert self._sums is not None
         name, record = batch.name, self.records[batch.name]
         images = replace(batch.images, weights=self.contexts[name].weights)
         idle = self._table is None or not self._iteration.blocks
         self.records[name] = record.without_fit() if idle else self._fit_or_recall(name, images)
         self._gather_weights(name, images)
-        if name not in self._summed:
-            self._add_to_maps(name, images)
-            self._summed.append(name)
-            self.partial_sums.record(self._sums, self.current_epoch, self._summed)
-
-    def _add_to_maps(self, name: str, images: TiltImages) -> None:
-        record, model, context = self.records[name], self.model(name), self.contexts[name]
-        weight = record.credence.image_weight(context.false_fraction)
-        length = self.maps.box * self.maps.pixel_size_angstrom
-        assert self._sums is not None
-        add_to_maps(self._sums, model, images, context, record.relative_amplitude(context), weight, length)
+        model, context = self.model(name), self.contexts[name]
+        self.maps.add(name, self.current_epoch, model, images, context, self.records[name])
 
     @property
     def _iteration(self) -> Iteration:
@@ -213,7 +133,7 @@ class RefinementModule(lightning.LightningModule):
         assert self.fit_resolution_angstrom is not None
         context = self.contexts[name]
         detail = self.fit_resolution_angstrom
-        request = ImageRequest(self.maps.references.tight_angstrom, detail, ewald_hand=context.hand_at(detail))
+        request = ImageRequest(self.maps.settings.references.tight_angstrom, detail, ewald_hand=context.hand_at(detail))
         self.weighing.gather(name, self.model(name), images, context, self.records[name], self._table, request)
 
     def _take_weights(self) -> None:
@@ -288,7 +208,7 @@ class RefinementModule(lightning.LightningModule):
                 images,
                 context,
                 self._table,
-                self.maps.references.tight_angstrom,
+                self.maps.settings.references.tight_angstrom,
                 self.fit_resolution_angstrom,
                 self.solver,
                 iteration.learn_priors,
@@ -334,39 +254,27 @@ class RefinementModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Turn the sums into half maps and references."""
-        assert self._sums is not None
-        halves = self._sums.rows.unflatten(0, (2, -1))
-        if not torch.any(halves):
+        if not self.maps.any_added:
             reasons = "; ".join(f"{name}: {record.status.status}" for name, record in self.records.items())
             raise InputError(f"no tilt series could be used ({reasons})")
-        for number, half in enumerate(halves, 1):
-            if not torch.any(half):
-                raise InputError(f"half set {number} is empty: no particle of it could be used; assign the halves anew")
-        expected = self.fit_resolution_angstrom or self._sums.resolution_angstrom
-        settings, maps = self.maps.references, self.maps
-        mask = None if maps.mask is None else resample_map(maps.mask.to(self.device), self._sums.size).clamp(0, 1)
-        self.halves = half_maps(self._sums, maps.operators, settings, mask, max(expected, 15.0), maps.seed)
+        halves = self.maps.make_half_maps(self.fit_resolution_angstrom or self.maps.sums.resolution_angstrom)
         self._take_better_model()
         self._take_weights()
-        complete = self._sums.resolution_angstrom <= self.schedule.nyquist_angstrom
-        self.settled = self.settled or self._is_settled()
+        complete = self.maps.sums.resolution_angstrom <= self.schedule.nyquist_angstrom
+        self.settled = self.settled or self._is_settled(halves)
         if self.settled and complete:
             self.trainer.should_stop = True
         elif self.current_epoch == 0 and self.references is not None:
-            self.references = self._on_scale_of_images(self.references)
+            self.references = self.maps.on_scale_of_images(self.references)
         elif self.current_epoch + 1 < self.schedule.epochs and not self.settled:
-            volumes = reference_maps(self._sums, self.halves, maps.operators, settings)
-            volumes = volumes if self.denoiser is None else self._denoise(self.denoiser, volumes).maps
-            limit = self.halves.significant_resolution_angstrom
-            self.references = References(self._align_halves(volumes), self._sums.pixel_size_angstrom, limit)
-        self._sums = self._table = None
-        self.partial_sums.drop()
-        self._log_epoch()
+            self.references = self._in_common_frame(self.maps.make_references())
+        self._table = None
+        self.maps.end()
+        self._log_epoch(halves)
 
-    def _is_settled(self) -> bool:
+    def _is_settled(self, halves: HalfMaps) -> bool:
         """Whether the next iteration would repeat this one, which moved nothing by more than errors that remain."""
-        assert self.halves is not None
-        resolution, limit = self.fit_resolution_angstrom, self.halves.significant_resolution_angstrom
+        resolution, limit = self.fit_resolution_angstrom, halves.significant_resolution_angstrom
         if self.selection is not None and self.current_epoch <= self.selection.epoch:
             return False
         if resolution is None or not self.schedule.repeats(self.current_epoch + 1, resolution, limit):
@@ -374,53 +282,24 @@ class RefinementModule(lightning.LightningModule):
         fitted = [record.status for record in self.records.values() if record.status.passes]
         return all(s.change.within(s.expected_error, SETTLED) and s.change_in_errors < SETTLED for s in fitted)
 
-    def denoise_half_maps(self) -> Denoised | None:
-        """Apply the denoiser, if there is one, to the half maps of the last iteration; trained if it never was."""
-        if self.denoiser is None:
-            return None
-        assert self.halves is not None
-        box, tight = self.halves.first.shape[-1], self.maps.references.tight_angstrom
-        size = min(box, 2 * round(tight / self.halves.pixel_size_angstrom / 2))
-        means, learn = posterior_halves(self.halves, size), not self.denoiser.is_trained
-        return self._denoise(self.denoiser, means, learn).padded(box)
-
-    def _denoise(self, denoiser: MapDenoiser, volumes: Tensor, learn: bool = True) -> Denoised:
-        assert self.halves is not None
-        shared = self.maps.references.shared_resolution_angstrom
-        denoised = denoise(denoiser, volumes, self.halves, self.maps.operators, shared, learn)
-        LOG.info("  %s", denoised)
-        return denoised
-
-    def _on_scale_of_images(self, given: References) -> References:
-        assert self.halves is not None
-        maps = given.maps.to(self.device)
-        factor = scale_to_images(maps, given.pixel_size_angstrom, self.halves)
-        return replace(given, maps=maps * factor)
-
-    def _align_halves(self, volumes: Tensor) -> Tensor:
+    def _in_common_frame(self, references: References) -> References:
         """Move references and poses of both half sets to their common frame."""
-        assert self.halves is not None
-        if not self.schedule.moves_particles:
-            return volumes
-        motions = common_frame(self.halves, self.maps.operators, self.maps.references.diameter_angstrom)
+        motions = self.maps.common_frame() if self.schedule.moves_particles else None
         if motions is None:
-            return volumes
+            return references
         for name in self.names:
-            half = self.contexts[name].group // self.maps.folds
+            half = self.contexts[name].group // self.maps.settings.folds
             for number, motion in enumerate(motions):
                 self.model(name).poses.follow(half == number, motion.rotation, motion.shift_angstrom)
-        pixel, folds = self.halves.pixel_size_angstrom, self.maps.folds
-        return torch.stack([move_map(v, motions[g // folds], pixel) for g, v in enumerate(volumes)])
+        return references.moved(motions)
 
-    def _log_epoch(self) -> None:
-        assert self.halves is not None
-        epoch = float(self.current_epoch)
-        self.log("resolution/fsc_0.143_angstrom", self.halves.curves.resolution_angstrom(0.143))
-        self.log("resolution/significant_angstrom", self.halves.significant_resolution_angstrom)
+    def _log_epoch(self, halves: HalfMaps) -> None:
+        self.log("resolution/fsc_0.143_angstrom", halves.curves.resolution_angstrom(0.143))
+        self.log("resolution/significant_angstrom", halves.significant_resolution_angstrom)
         for name, record in self.records.items():
             if record.status.passes:
                 self.log(f"log_posterior/{name}", record.status.log_posterior_end)
-        self.log("step", epoch)
+        self.log("step", float(self.current_epoch))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the next epoch starts from besides the parameters."""

@@ -21,6 +21,7 @@ from mlit.geometry.symmetry import point_group
 from mlit.geometry.trajectory import normalised_dose
 from mlit.io.particle_table import ParticleTable
 from mlit.likelihood.tilt_images import even_fast_size
+from mlit.maps.references import ReferenceSettings
 from mlit.optics.ewald import flat_detail
 from mlit.project.project import Project, SeriesInput
 from mlit.training.series_step import SeriesContext
@@ -98,9 +99,20 @@ class Species:
             )
 
 
-def map_box(diameter_angstrom: float, pixel_size_angstrom: float) -> int:
-    """Side of the maps in pixels."""
-    return even_fast_size(BOX_OVER_DIAMETER * diameter_angstrom / pixel_size_angstrom)
+def map_box(references: ReferenceSettings, pixel_size_angstrom: float, wanted: int | None = None) -> int:
+    """Side of the maps in pixels: twice the diameter, unless another one is wanted.
+
+    Raises
+    ------
+    InputError
+        If the wanted one is odd, or has no room for the references.
+    """
+    if wanted is None:
+        return even_fast_size(BOX_OVER_DIAMETER * references.diameter_angstrom / pixel_size_angstrom)
+    least = 2 * math.ceil(references.tight_angstrom / pixel_size_angstrom / 2)
+    if wanted % 2 or wanted < least:
+        raise InputError(f"species.box={wanted}: must be even and at least {least}, to hold the molecule and its edge")
+    return wanted
 
 
 def assign_groups(project: Project, seed: int, folds: int | None = None) -> tuple[Int[Tensor, " particle"], int]:

@@ -13,7 +13,7 @@ from mlit.io.mrc import read_mrc
 from mlit.maps.filters import filter_by_shells
 from mlit.maps.mask import MaskResult, soft_mask
 from mlit.maps.references import HalfMaps
-from mlit.training.module import MapSettings, References
+from mlit.training.map_maker import MapSettings, References
 
 
 def read_cubic_map(path: Path, box: int, pixel_size_angstrom: float) -> Float[Tensor, "z y x"]:

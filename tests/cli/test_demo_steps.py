@@ -83,12 +83,15 @@ def test_config_of_the_truth_reads_true_metadata(tmp_path):
             "output": "run",
             "data": {"settings": "a", "particles": "b"},
             "schedule": {"iterations": [1]},
+            "denoiser": {"posterior_mean": True, "network": {"width": 4}},
             "logger": {"name": "x"},
         }
     )
     true = with_true_metadata(cfg, project, tmp_path / "true_metadata")
     assert cfg.output == "run"
     assert list(cfg.schedule.iterations) == [1]
+    assert "network" in cfg.denoiser
+    assert "network" not in true.denoiser
     loaded = load_warp_project(Path(true.data.settings), Path(true.data.particles))
     truth = load_warp_project(project / "warp_tiltseries.settings", project / "truth" / "particles.star")
     assert not loaded.failures

@@ -17,8 +17,8 @@ from mlit.io.mrc import read_mrc
 from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.optim.solvers import GaussNewton
+from mlit.training.assembly import load_project, make_module
 from mlit.training.data import TiltSeriesDataset
-from mlit.training.run import load_project, make_module
 from mlit.training.series_step import SeriesContext, fit
 
 MANY = {

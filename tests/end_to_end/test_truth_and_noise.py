@@ -13,8 +13,8 @@ from mlit.io.star import read_star
 from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.premultiply import ImageRequest, premultiply
+from mlit.training.assembly import load_project, make_module
 from mlit.training.data import TiltSeriesDataset
-from mlit.training.run import load_project, make_module
 
 QUICK = ("schedule=quick", "model=coarse")
 NO_ERRORS = {

@@ -9,7 +9,7 @@ from mlit.cli.composer import Composer
 from mlit.project.project import Project
 from mlit.simulation.config_mapping import config_from_mapping
 from mlit.simulation.simulate import simulate
-from mlit.training.run import load_project
+from mlit.training.assembly import load_project
 
 DIAMETER = 150.0
 SMALL = {

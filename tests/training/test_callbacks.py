@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mlit.maps.fsc import FscCurves
+from mlit.training.assembly import make_module
 from mlit.training.callbacks import EpochCheckpoint, EpochReport, ProgressLog
 from mlit.training.data import SeriesBatch
-from mlit.training.run import make_module
 from mlit.training.series_status import SeriesStatus
 
 
@@ -32,7 +32,7 @@ def module(small, config):
     module = make_module(small, config())
     values = torch.linspace(1.0, 0.0, 8)
     curves = FscCurves(torch.arange(8).double() / 144, values, values, values, values)
-    module.halves = SimpleNamespace(curves=curves, significant_resolution_angstrom=20.0)
+    module.maps.halves = SimpleNamespace(curves=curves, significant_resolution_angstrom=20.0)
     return module
 
 
@@ -52,7 +52,7 @@ def test_metrics_of_an_epoch_done_again_replace_those_of_before(module, tmp_path
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["iteration"], row["passes"]) for row in rows] == [("0", "0")] * 2 + [("1", "5")] * 2
-    resolution = module.halves.curves.resolution_angstrom(0.143)
+    resolution = module.maps.halves.curves.resolution_angstrom(0.143)
     assert {float(row["fsc_0.143_angstrom"]) for row in rows} == {resolution}
     assert sorted(path.name for path in (tmp_path / "fsc").iterdir()) == [f"iteration_{i}.star" for i in range(3)]
     assert tuple(rows[0]) == EpochReport.FIELDS

@@ -13,8 +13,9 @@ from mlit.errors import InputError
 from mlit.optim.levenberg_marquardt import Outcome
 from mlit.optim.solvers import GaussNewton
 from mlit.training import model_selection
+from mlit.training.assembly import make_module
 from mlit.training.data import TiltSeriesDataModule
-from mlit.training.run import fit, make_module
+from mlit.training.run import fit
 
 ONE = "schedule.iterations=[{resolution_angstrom: 25, blocks: [poses, image_warp]}]"
 
@@ -117,7 +118,7 @@ def test_series_without_images_is_left_out_and_named_once(small, config, caplog)
     assert "gone.mrc" in reasons[bad]
     assert module.records[good].status.status == "improved"
     assert caplog.text.count("is left out") == 1
-    assert module.halves is not None
+    assert module.maps.halves is not None
 
 
 def test_no_series_at_all_is_refused(small, config):
@@ -129,8 +130,8 @@ def test_epoch_zero_fits_nothing(small, config):
     module = run(small, config("schedule=none"))
     assert all(record.status.status == "not fitted" for record in module.records.values())
     assert module.fit_resolution_angstrom is None
-    assert module.halves is not None
-    assert module.halves.first.isfinite().all()
+    assert module.maps.halves is not None
+    assert module.maps.halves.first.isfinite().all()
 
 
 def test_metrics_hold_every_epoch(small, config):
@@ -168,7 +169,7 @@ def test_run_goes_on_from_checkpoint_and_ledger(small, config):
     for name in first.names:
         assert torch.equal(raw(again, name), raw(first, name))
         assert again.records[name].status == first.records[name].status
-    assert torch.equal(again.halves.first, first.halves.first)
+    assert torch.equal(again.maps.halves.first, first.maps.halves.first)
 
 
 def test_defocus_is_searched_in_the_first_iteration_that_refines_it(small, config, tmp_path, caplog):

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from mlit.fourier.insertion import FourierSums
-from mlit.training import module as module_of_runs
+from mlit.training import map_maker
+from mlit.training.assembly import make_module
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.partial_sums import PartialSums
-from mlit.training.run import fit, make_module
+from mlit.training.run import fit
 from mlit.training.series_step import add_to_maps
 
 
@@ -52,7 +53,7 @@ def test_an_interrupted_reconstruction_goes_on_with_its_sums(small, config, monk
         added.append(model)
         add_to_maps(sums, model, *rest)
 
-    monkeypatch.setattr(module_of_runs, "add_to_maps", add)
+    monkeypatch.setattr(map_maker, "add_to_maps", add)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         half_map(ready(small, cfg, tmp_path / "cut.pt"), small, cfg)
     assert (tmp_path / "cut.pt").is_file()
@@ -65,11 +66,11 @@ def test_an_interrupted_reconstruction_goes_on_with_its_sums(small, config, monk
 
 def ready(project, cfg, path):
     module = make_module(project, cfg)
-    module.partial_sums = PartialSums(path, 0.0)
+    module.maps.partial_sums = PartialSums(path, 0.0)
     return module
 
 
 def half_map(module, project, cfg):
     fit(module, TiltSeriesDataModule(project, cfg.species.diameter), cfg)
-    assert module.halves is not None
-    return module.halves.first
+    assert module.maps.halves is not None
+    return module.maps.halves.first

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from mlit.cli.composer import Composer
 from mlit.cli.config_folder import config_folder, group_options
 from mlit.deformation.registry import BLOCKS
-from mlit.training.run import make_module
+from mlit.training.assembly import make_module
 
 EXPERIMENTS = [name for name in group_options([config_folder()], "experiment") if name.startswith("empiar")]
 PER_TILT_CTF = {"defocus", "astigmatism", "phase_shift"}

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mlit.likelihood.defocus_search import DefocusSearch
+from mlit.training.assembly import make_module
 from mlit.training.data import SeriesBatch
-from mlit.training.run import make_module
 from mlit.training.search_report import COLUMNS, DefocusSearchReport, summary
 
 

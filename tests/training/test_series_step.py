@@ -9,8 +9,8 @@ from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.shade import Shade
 from mlit.optim.solvers import GaussNewton
 from mlit.training import series_step
+from mlit.training.assembly import make_module
 from mlit.training.data import TiltSeriesDataset
-from mlit.training.run import make_module
 from mlit.training.series_step import add_to_maps, relative_amplitude
 from tests.brute_force import no_aberrations
 

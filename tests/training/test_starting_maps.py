@@ -5,7 +5,7 @@ import torch
 from mlit.errors import InputError
 from mlit.io.mrc import write_mrc
 from mlit.maps.references import ReferenceSettings
-from mlit.training.module import MapSettings
+from mlit.training.map_maker import MapSettings
 from mlit.training.starting_maps import read_cubic_map, starting_mask, starting_references
 
 

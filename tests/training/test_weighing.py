@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from mlit.errors import InputError
+from mlit.training.assembly import make_module
 from mlit.training.data import TiltSeriesDataModule
-from mlit.training.run import fit, make_module
+from mlit.training.run import fit
 from mlit.training.weighing import Weighing, make_request
 
 WEIGH = "{resolution_angstrom: 25, blocks: [], weights: true}"
@@ -58,7 +59,7 @@ def test_maps_change_with_the_weights_and_only_then(small, config, tmp_path):
     with_weights = run(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
     without = run(small, config(f"schedule.iterations=[{PLAIN}]", f"output={tmp_path}/other"))
     assert without.weighing.found == {}
-    assert not torch.allclose(with_weights.halves.first, without.halves.first, rtol=1e-3)
+    assert not torch.allclose(with_weights.maps.halves.first, without.maps.halves.first, rtol=1e-3)
 
 
 def test_requests_are_checked():

@@ -1,0 +1,174 @@
+"""From config and project to the LightningModule of a run."""
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+from scipy.spatial import KDTree
+
+from mlit.deformation.series_model import SeriesModel
+from mlit.errors import InputError
+from mlit.geometry.symmetry import point_group
+from mlit.maps.references import ReferenceSettings
+from mlit.project.project import Project
+from mlit.project.warp_project import load_warp_project
+from mlit.training.denoise_run import make_denoiser
+from mlit.training.ledger import SeriesLedger
+from mlit.training.map_maker import MapMaker, MapSettings
+from mlit.training.memory import RunSize
+from mlit.training.model_selection import ModelSelection, Options, candidates_from, check_candidates
+from mlit.training.module import RefinementModule
+from mlit.training.partial_sums import PartialSums
+from mlit.training.schedule import Iteration, Schedule, never_refined
+from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model, map_box
+from mlit.training.starting_maps import starting_mask, starting_references
+from mlit.training.weighing import Weighing, make_request
+
+LOG = logging.getLogger("mlit")
+DUPLICATE_OVER_DIAMETER = 0.25
+WEIGHTS_KEYS = ("per_series", "per_tilt", "grid", "anisotropic")
+RESERVED_NAMES = {
+    ".",
+    "..",
+    "warp_tiltseries",
+    "checkpoints",
+    "tensorboard",
+    "figures",
+    "fsc",
+    "project",
+    "defocus_search",
+}
+SHELLS_AT_LEAST = 2  # in a fit, counted in inverse diameters
+
+
+def load_project(cfg: DictConfig) -> Project:
+    """Read the project, and say what was set aside."""
+    project = load_warp_project(
+        Path(cfg.data.settings),
+        Path(cfg.data.particles),
+        cfg.data.series,
+        tuple(cfg.data.exclude),
+        cfg.species.diameter,
+        cfg.data.coordinate_pixel_size_angstrom,
+        cfg.data.processing,
+    )
+    for name, reason in project.failures.items():
+        LOG.warning("%s is left out: %s", name, reason)
+    warn_of_duplicates(project, cfg.species.diameter)
+    count = sum(len(series.particle_index) for series in project.series)
+    LOG.info("%d series, %d particles, %g Å/px", len(project.series), count, project.pixel_size_angstrom)
+    return project
+
+
+def warn_of_duplicates(project: Project, diameter_angstrom: float) -> None:
+    """Say where one molecule seems to be listed in both half sets: it would correlate them without being signal."""
+    crossing = 0
+    for series in project.series:
+        rows = series.particle_index.numpy()
+        tree = KDTree(project.particles.position_angstrom[rows].mean(1))
+        pairs = tree.query_pairs(DUPLICATE_OVER_DIAMETER * diameter_angstrom, output_type="ndarray")
+        half = project.particles.half_set[rows]
+        crossing += int((half[pairs[:, 0]] != half[pairs[:, 1]]).sum())
+    if crossing:
+        LOG.warning(
+            "%d pairs of particles in different half sets lie closer than %g diameters: "
+            "if they are duplicates, the FSC is too good; remove them",
+            crossing,
+            DUPLICATE_OVER_DIAMETER,
+        )
+
+
+def make_species(cfg: DictConfig) -> Species:
+    """Say what the molecule is."""
+    pixel = cfg.species.pixel_size_angstrom
+    if pixel is not None and not 0 < pixel < cfg.species.diameter / 8:
+        raise InputError(f"species.pixel_size_angstrom={pixel}: must be above zero and below diameter / 8")
+    if not re.fullmatch(r"[\w.-]+", cfg.species.name) or cfg.species.name in RESERVED_NAMES:
+        raise InputError(f"species.name={cfg.species.name!r}: give another name of letters, digits, - and _")
+    species = cfg.species
+    return Species(species.name, species.diameter, species.symmetry, species.ewald, species.false_fraction)
+
+
+def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
+    """Assemble the LightningModule of a run."""
+    species = make_species(cfg)
+    species.check_against(project)
+    group, folds = assign_groups(project, cfg.seed, None if cfg.schedule.iterations else 1)
+    options: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    candidates, compared_in = candidates_from(options.pop("candidates")), options.pop("compared_in_iteration")
+    check_model_options(options)
+    check_candidates(candidates, options)
+    by_name = {s.name: s for s in project.series}
+
+    def build(name: str, options: Options) -> SeriesModel:
+        return make_model(by_name[name], project.particles, options)
+
+    models = {name: build(name, options) for name in by_name}
+    contexts = {s.name: make_context(s, project.particles, group, species) for s in project.series}
+    maps = make_map_settings(project, cfg, species, folds)
+    checkpoints = Path(cfg.output) / "checkpoints"
+    enabled = dict.fromkeys(name for m in models.values() for name in m.blocks)
+    iterations = make_iterations(cfg, [*enabled, *(c.block for c in candidates if c.block not in enabled)])
+    finest = 2 * max(maps.pixel_size_angstrom, project.pixel_size_angstrom)
+    compared_in = min(compared_in, len(iterations) - 1)
+    return RefinementModule(
+        models,
+        contexts,
+        MapMaker(maps, PartialSums(checkpoints / "sums.pt"), make_denoiser(cfg)),
+        Schedule(iterations, finest, species.diameter_angstrom / SHELLS_AT_LEAST),
+        hydra.utils.instantiate(cfg.optimizer),
+        SeriesLedger(checkpoints / "series"),
+        starting_references(cfg.species.half_maps, maps),
+        ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None,
+        Weighing(make_request(**{key: cfg.weights[key] for key in WEIGHTS_KEYS})),
+    )
+
+
+def make_map_settings(project: Project, cfg: DictConfig, species: Species, folds: int) -> MapSettings:
+    """Say what maps the run makes.
+
+    Raises
+    ------
+    InputError
+        If pixel size or box do not fit to images and molecule.
+    """
+    pixel = cfg.species.pixel_size_angstrom or project.pixel_size_angstrom
+    if pixel < 0.999 * project.pixel_size_angstrom:
+        raise InputError(
+            f"species.pixel_size_angstrom={pixel}: finer than the images ({project.pixel_size_angstrom:g} Å); "
+            "average the movies with less binning"
+        )
+    references = ReferenceSettings(
+        species.diameter_angstrom, **cfg.references, posterior_mean=cfg.denoiser.posterior_mean
+    )
+    box = map_box(references, pixel, cfg.species.box)
+    operators, mask = point_group(species.symmetry).float(), starting_mask(cfg.species.mask, box, pixel)
+    return MapSettings(references, box, pixel, folds, operators, mask, cfg.seed)
+
+
+def size_of(project: Project, module: RefinementModule) -> RunSize:
+    """Collect what the memory of a run depends on."""
+    maps, fits = module.maps.settings, bool(module.schedule.iterations)
+    tight = maps.references.tight_angstrom
+    return RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, fits)
+
+
+def make_iterations(cfg: DictConfig, enabled: Sequence[str]) -> tuple[Iteration, ...]:
+    """Read what the iterations do, leave out blocks that are not enabled, and warn of those that are never refined."""
+    given = [
+        Iteration(i.resolution_angstrom, tuple(i.blocks), *(bool(i.get(k, False)) for k in ("learn_priors", "weights")))
+        for i in cfg.schedule.iterations
+    ]
+    for name in never_refined(given, enabled):
+        LOG.warning(
+            "model.%s is enabled, but no iteration refines it: name %s in schedule.iterations, "
+            "or give model.%s.enabled=false",
+            name,
+            name,
+            name,
+        )
+    return tuple(iteration.limited_to(("poses", *enabled)) for iteration in given)
