@@ -60,7 +60,7 @@ def with_true_metadata(cfg: DictConfig, project: Path, output: Path) -> DictConf
     changed.data.settings = str(folder / SETTINGS)
     changed.data.particles = str(project / "truth" / "particles.star")
     changed.schedule.iterations = []
-    changed.denoiser.pop("network", None)  # it would be trained for display alone
+    changed.denoiser = {"posterior_mean": cfg.denoiser.posterior_mean}  # a network would be trained for display alone
     changed.logger = None
     return changed
 

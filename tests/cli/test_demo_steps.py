@@ -87,6 +87,7 @@ def test_config_of_the_truth_reads_true_metadata(tmp_path):
             "logger": {"name": "x"},
         }
     )
+    OmegaConf.set_struct(cfg, True)  # as every composed config is
     true = with_true_metadata(cfg, project, tmp_path / "true_metadata")
     assert cfg.output == "run"
     assert list(cfg.schedule.iterations) == [1]

@@ -22,6 +22,7 @@ from mlit.fourier.resize import crop_or_pad, resample_to_pixel_size
 from mlit.io.mrc import read_mrc, write_mrc
 from mlit.io.star import read_star, write_star
 from mlit.maps.fsc import fourier_shell_correlation
+from mlit.maps.mask import soft_mask
 from mlit.simulation.config_mapping import config_from_mapping
 from mlit.simulation.simulate import simulate
 from mlit.simulation.truth import TruthComparison, compare_to_truth
@@ -143,6 +144,14 @@ class SimulatedProject:
             volume = resample_to_pixel_size(half, own_pixel, pixel, box) * scale
             write_mrc(path, volume.float().numpy(), pixel)
         return f"species.half_maps=[{paths[0]},{paths[1]}]"
+
+    def mask_of_truth(self, folder: Path, pixel: float = 8.0, box: int = 32) -> str:
+        """Write a soft mask around the truth; return the word that gives it."""
+        truth, own_pixel = read_mrc(self.root / "truth" / "map.mrc")
+        density = resample_to_pixel_size(torch.from_numpy(truth), own_pixel, pixel, box)
+        mask = soft_mask(density, pixel, self.diameter, 15.0).mask
+        write_mrc(folder / "mask.mrc", mask.numpy(), pixel)
+        return f"species.mask={folder / 'mask.mrc'}"
 
 
 def file_hashes(root: Path) -> dict[str, str]:

@@ -82,12 +82,16 @@ def test_true_project_stays_true_within_its_posterior(make_project, refine):
     assert width.orientation_deg < 1.5
 
 
+def corrected(fsc_star):
+    """Resolution in Å and corrected FSC of each shell."""
+    table = next(iter(read_star(fsc_star).values())).astype(float)
+    return (torch.tensor(table[column].to_list()) for column in ("wrpResolution", "wrpFSCCorrected"))
+
+
 def averaged_beyond(fsc_star, resolution_angstrom):
     """Corrected FSC beyond a resolution, averaged over three neighbouring shells to allow for chance in one."""
-    table = next(iter(read_star(fsc_star).values())).astype(float)
-    curve = torch.from_numpy(table["wrpFSCCorrected"].to_numpy().copy())
-    beyond = torch.from_numpy((table["wrpResolution"] < resolution_angstrom).to_numpy().copy())
-    return curve[beyond].unfold(0, 3, 1).mean(1)
+    resolution, curve = corrected(fsc_star)
+    return curve[resolution < resolution_angstrom].unfold(0, 3, 1).mean(1)
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +99,45 @@ def noise(make_project):
     return make_project(NOISE_ONLY)
 
 
-@pytest.mark.parametrize("reference", ["none", "true to 30 Å"])
-def test_noise_gives_no_resolution(noise, refine, tmp_path, reference):
-    """Fits look to 20 Å, whether the references hold anything there or not."""
-    blocks = "blocks: [poses, image_warp, stage_angles]"
-    far = f"schedule.iterations=[{{resolution_angstrom: 20, {blocks}}}, {{resolution_angstrom: 20, {blocks}}}]"
-    words = [far, *([noise.half_maps_of_truth(tmp_path)] if reference != "none" else [])]
+FAR = "{resolution_angstrom: 20, blocks: [poses, image_warp, stage_angles]}"
+
+
+@pytest.mark.parametrize("reference", ["none", "true", "of another molecule"])
+def test_noise_gives_no_resolution(noise, make_project, refine, tmp_path, reference):
+    """Five fits look to 20 Å, with references as fine as that, the network and a mask."""
+    words = [f"schedule.iterations=[{', '.join([FAR] * 5)}]"]
+    if reference != "none":
+        molecule = noise if reference == "true" else make_project({"structure": {"seed": 6}})
+        words += [molecule.half_maps_of_truth(tmp_path, lowpass=20.0), molecule.mask_of_truth(tmp_path)]
     run = refine(noise, "model=coarse", *words)
     assert run.outcome.code == 0, run.outcome.stderr
-    assert averaged_beyond(run.output / "particle" / "fsc.star", 30.0).max() < 0.143
+    before, after = (averaged_beyond(run.output / path, 30.0) for path in ("fsc/iteration_0.star", "particle/fsc.star"))
+    assert after.max() < 0.143
+    assert after.mean() < max(float(before.mean()), 0.0) + 0.02
     assert run.summary["species"]["particle"]["resolution_angstrom"] > 30
+
+
+def test_network_makes_half_maps_agree_on_nothing_but_the_density(make_project, refine):
+    """Images hold no detail finer than 16 Å, and are looked at to 10 Å."""
+    project = make_project(
+        {
+            "structure": {"bead_spacing_angstrom": 16.0},
+            "microscope": {"pixel_size_angstrom": 5.0, "width": 192, "height": 192},
+            "sample": {"particles": 20},
+        }
+    )
+    words = "model=coarse", f"schedule.iterations=[{', '.join([FAR.replace('20', 'null')] * 3)}]"
+    run = refine(project, *words)
+    assert run.outcome.code == 0, run.outcome.stderr
+    assert run.summary["denoiser"]["share_taken"] > 0.3  # else this test says nothing
+    _, curve = corrected(run.output / "particle" / "fsc.star")
+    true = project.map_correlation(run.output / "particle" / "map.mrc")[: len(curve)]
+    promised = (2 * curve / (1 + curve)).clamp(min=0).sqrt()
+    agreed, empty = curve > 0.143, true < 0.2
+    assert (promised - true)[agreed].max() < 0.1
+    assert (promised - true)[agreed].mean() < 0.02
+    assert empty.sum() > 8
+    assert curve[empty].mean() < 0.02
 
 
 def test_shipped_schedule_fits_nothing_to_noise(noise, refine):
