@@ -90,5 +90,6 @@ def _memory_line(project: Project, diameter_angstrom: float | None) -> str:
     pixel = project.pixel_size_angstrom
     _, folds = assign_groups(project, 0)
     references = ReferenceSettings(diameter_angstrom)
-    size = RunSize.of(project, map_box(references, pixel), 2 * folds, pixel, references.tight_angstrom, fits=True)
+    box, tight = map_box(references, pixel), references.tight_angstrom
+    size = RunSize.of(project, box, 2 * folds, pixel, tight, fits=True, network=True)
     return f"memory of a refinement with maps of {size.box} px: {estimate_memory(size)}"

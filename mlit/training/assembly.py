@@ -152,9 +152,9 @@ def make_map_settings(project: Project, cfg: DictConfig, species: Species, folds
 
 def size_of(project: Project, module: RefinementModule) -> RunSize:
     """Collect what the memory of a run depends on."""
-    maps, fits = module.maps.settings, bool(module.schedule.iterations)
-    tight = maps.references.tight_angstrom
-    return RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, fits)
+    maps, tight = module.maps.settings, module.maps.settings.references.tight_angstrom
+    parts = {"fits": bool(module.schedule.iterations), "network": module.denoiser is not None}
+    return RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, **parts)
 
 
 def make_iterations(cfg: DictConfig, enabled: Sequence[str]) -> tuple[Iteration, ...]:

@@ -18,6 +18,8 @@ PROGRAM_BYTES = 0.8 * GIB  # libraries, and buffers of a fit that do not grow wi
 COPIES_OF_SERIES = 3  # as read, normalised, filtered
 COPIES_OF_MAP = {True: 33, False: 17}  # while half maps are made and judged, by whether both are worked on at once
 COPIES_WITH_REFERENCES = {True: 46, False: 24}
+COPIES_WHILE_DENOISED, COPIES_OF_DENOISED = 35, 17  # of the tight box: for all maps together, and for each
+NETWORK_BYTES = 0.3 * GIB  # kernels, and features of patches and tiles
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class RunSize:
         Side of the references' box.
     fits
         Whether anything is refined.
+    network
+        Whether references pass through a network.
     """
 
     series_bytes: int
@@ -52,16 +56,17 @@ class RunSize:
     pixel_size_angstrom: float
     tight_angstrom: float
     fits: bool
+    network: bool = False
 
     @classmethod
     def of(
-        cls, project: Project, box: int, groups: int, pixel_size_angstrom: float, tight_angstrom: float, fits: bool
+        cls, project: Project, box: int, groups: int, pixel_size_angstrom: float, tight_angstrom: float, **parts: bool
     ) -> "RunSize":
-        """Take from a project what it says."""
+        """Take from a project what it says; ``parts`` tell what the run does."""
         tilts = [int(series.use_tilt.sum()) for series in project.series]
         images = [4 * n * math.prod(s.image_size_px) for n, s in zip(tilts, project.series, strict=True)]
         particles = max(n * len(s.particle_index) for n, s in zip(tilts, project.series, strict=True))
-        return cls(max(images), sum(images), particles, box, groups, pixel_size_angstrom, tight_angstrom, fits)
+        return cls(max(images), sum(images), particles, box, groups, pixel_size_angstrom, tight_angstrom, **parts)
 
 
 @dataclass(frozen=True)
@@ -78,17 +83,21 @@ class MemoryEstimate:
         References and particle images during a fit.
     maps
         Making maps and references of the sums, when no fit runs.
+    network
+        Denoising references after that.
     """
 
     images: float
     sums: float
     fit: float
     maps: float
+    network: float = 0.0
 
     @property
     def peak(self) -> float:
         """All that is there at one time, at most."""
-        return PROGRAM_BYTES + self.images + self.sums + max(self.fit, self.maps)
+        always = PROGRAM_BYTES + (NETWORK_BYTES if self.network else 0.0)
+        return always + self.images + self.sums + max(self.fit, self.maps, self.network)
 
     def __str__(self) -> str:
         """One line for a person."""
@@ -98,6 +107,7 @@ class MemoryEstimate:
             "map sums": self.sums,
             "fits": self.fit,
             "making maps": self.maps,
+            "denoising": self.network,
         }
         return f"at most {self.peak / GIB:.1f} GiB ({', '.join(f'{k} {v / GIB:.1f}' for k, v in parts.items() if v)})"
 
@@ -111,7 +121,14 @@ def estimate_memory(size: RunSize) -> MemoryEstimate:
         sums=12 * size.groups * half_grid_voxels(size.box),
         fit=_fit_bytes(size) if size.fits else 0.0,
         maps=copies[together] * 4 * size.box**3,
+        network=_network_bytes(size) if size.network else 0.0,
     )
+
+
+def _network_bytes(size: RunSize) -> float:
+    """Count maps at the finest sampling, and half maps beside them."""
+    tight = min(size.box, size.tight_angstrom / size.pixel_size_angstrom)
+    return 4 * ((COPIES_WHILE_DENOISED + COPIES_OF_DENOISED * size.groups) * tight**3 + 5 * size.box**3)
 
 
 def _fit_bytes(size: RunSize) -> float:

@@ -43,6 +43,44 @@ def test_maps_are_made_in_the_memory_foretold(what):
     assert 0.5 * estimate.maps < float(done.stdout) * 2**20 < 1.1 * estimate.maps
 
 
+DENOISE = """
+import sys
+import torch
+from mlit.benchmark.one_iteration import peak_memory_mib
+from mlit.denoising.half_maps import denoise
+from mlit.denoising.module import MapDenoiser
+from mlit.denoising.settings import DenoiserSettings
+from mlit.fourier.shells import frequency_radius
+from mlit.maps.fsc import FscCurves
+from mlit.maps.mask import MaskResult, spherical_mask
+from mlit.maps.references import HalfMaps
+from mlit.parallel import one_thread_each, reuse_memory
+
+reuse_memory()
+tight, groups = int(sys.argv[1]), int(sys.argv[2])
+first = torch.randn(tight, tight, tight)
+second = first + 0.3 * torch.randn(tight, tight, tight)
+one = torch.ones(tight // 2 + 1, dtype=torch.float64)
+frequency = torch.arange(tight // 2 + 1, dtype=torch.float64) / tight
+curves = FscCurves(frequency, *[0.9 * one] * 4)
+halves = HalfMaps(first, second, 1.0, MaskResult(torch.ones_like(first), "density", 0.5), curves, 2.1, 0.5)
+volumes = torch.stack([first, second]).repeat_interleave(groups // 2, 0)
+before = peak_memory_mib()
+with one_thread_each():
+    denoise(MapDenoiser(DenoiserSettings(steps=2)), volumes, halves, torch.eye(3)[None], 40.0)
+print(peak_memory_mib() - before)
+"""
+
+
+@pytest.mark.parametrize(("tight", "groups"), [(64, 8), (112, 8)])
+def test_maps_are_denoised_in_the_memory_foretold(tight, groups):
+    size = dataclasses.replace(SMALL, box=tight, groups=groups, tight_angstrom=5.0 * tight, network=True)
+    foretold = estimate_memory(size).network + memory.NETWORK_BYTES
+    words = [sys.executable, "-c", DENOISE, str(tight), str(groups)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert 0.5 * foretold < float(done.stdout) * 2**20 < 1.1 * foretold
+
+
 def test_everything_larger_takes_more():
     least = estimate_memory(SMALL).peak
     for field in dataclasses.fields(RunSize):
