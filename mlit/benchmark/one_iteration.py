@@ -139,8 +139,8 @@ def _rebuild(prepared: Prepared, images: TiltImages, clock: Stages) -> None:
     clock.time("insertion", lambda: add_to_maps(sums, model, images, context, amplitude, weight, length))
 
     def references() -> None:
-        halves = half_maps(sums, maps.operators, maps.references, None, resolution, maps.seed)
-        reference_maps(sums, halves, maps.operators, maps.references)
+        halves = half_maps(sums, maps.symmetry, maps.references, None, resolution, maps.seed)
+        reference_maps(sums, halves, maps.symmetry, maps.references)
 
     clock.time("references", references)
 

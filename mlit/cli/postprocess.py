@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from mlit.errors import InputError
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import make_symmetry
 from mlit.maps.given_mask import judge_in_mask
 from mlit.maps.postprocessing import Postprocessed, postprocess
 from mlit.parallel import reuse_memory
@@ -39,15 +39,15 @@ def run(cfg: DictConfig) -> None:
     check_config(cfg)
     refuse_used_folder(output)
     paths = [Path(path) for path in species.half_maps]
-    operators = point_group(species.symmetry)
+    symmetry = make_symmetry(species.symmetry, species.helical_units, species.helical_twist, species.helical_rise)
     pair = read_half_maps(paths, species.pixel_size_angstrom)
     mask = None if species.mask is None else read_mask(Path(species.mask), pair)
     LOG.info("half maps of %d px, %g Å/px", pair.first.shape[-1], pair.pixel_size_angstrom)
     halves = judge_in_mask(
-        pair.first, pair.second, pair.pixel_size_angstrom, mask, species.diameter, len(operators), cfg.seed
+        pair.first, pair.second, pair.pixel_size_angstrom, mask, species.diameter, symmetry, cfg.seed
     )
     bfactor = cfg.postprocess.bfactor_angstrom2
-    results = postprocess(halves, operators, None if bfactor is None else -float(bfactor))
+    results = postprocess(halves, symmetry, None if bfactor is None else -float(bfactor))
     write_postprocessed(output, results, pair.header)
     used = [*paths, *([Path(species.mask)] if species.mask else [])]
     write_summary(

@@ -16,6 +16,7 @@ from mlit.denoising.thinning import thin
 from mlit.denoising.train import train
 from mlit.denoising.working_grid import WorkingGrid
 from mlit.fourier.resize import crop_or_pad
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.maps.filters import filter_by_shells, low_pass
 from mlit.maps.references import HalfMaps
 
@@ -35,7 +36,7 @@ def denoise(
     denoiser: MapDenoiser,
     volumes: Float[Tensor, "map z y x"],
     halves: HalfMaps,
-    operators: Float[Tensor, "operator 3 3"],
+    symmetry: Symmetry,
     from_resolution_angstrom: float,
     learn: bool = True,
 ) -> Denoised:
@@ -53,8 +54,8 @@ def denoise(
         Posterior-mean maps, masked: those of half set 1, then as many of half set 2.
     halves
         Unfiltered half maps around the same centre with the same pixel size.
-    operators
-        Rotations of the point group.
+    symmetry
+        Of the maps.
     from_resolution_angstrom
         Coarser detail stays as it is; 0: none.
     learn
@@ -67,7 +68,7 @@ def denoise(
     frequency = torch.arange(grid.coarse // 2 + 1, dtype=torch.float64) / (grid.coarse * grid.pixel_size_angstrom)
     if last - first < LEAST_SHELLS:
         return Denoised.unchanged(volumes, frequency)
-    work = _Work.of(volumes, halves, operators, grid, denoiser.settings.seed, (first, last))
+    work = _Work.of(volumes, halves, symmetry, grid, denoiser.settings.seed, (first, last))
     denoiser.to(volumes.device)
     if learn:
         train(denoiser, work.pairs())
@@ -99,7 +100,7 @@ class _Work:
         cls,
         volumes: Float[Tensor, "map z y x"],
         halves: HalfMaps,
-        operators: Float[Tensor, "operator 3 3"],
+        symmetry: Symmetry,
         grid: WorkingGrid,
         seed: int,
         shells: tuple[int, int],
@@ -112,7 +113,7 @@ class _Work:
         flattening = Flattening.of_signal(raw.mean(0) * mask, signal, flat_from, shells[1])
         before = flattening.flatten(torch.stack([grid.take(v) for v in volumes]))
         scale = float(before[:, mask > 0.5].std().clamp(min=1e-30))
-        thinned = thin(raw, operators, seed)
+        thinned = thin(raw, symmetry, grid.pixel_size_angstrom, seed)
         learn, judge = (
             low_pass(flattening.flatten(maps), grid.pixel_size_angstrom, grid.resolution_angstrom) / scale
             for maps in (thinned.learn, thinned.judge)

@@ -13,7 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.fourier.shells import cube_edge, shell_mean, spectral_power
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.maps.filters import curve_on_grid, multiply_spectrum
+from mlit.maps.helical import wind
 from mlit.maps.rigid_motion import RigidMotion, move_map
 
 AXES = (-3, -2, -1)
@@ -36,15 +38,19 @@ class ThinnedHalves:
     judge: Float[Tensor, "side z y x"]
 
 
-def thin(halves: Float[Tensor, "side z y x"], operators: Float[Tensor, "operator 3 3"], seed: int) -> ThinnedHalves:
+def thin(
+    halves: Float[Tensor, "side z y x"], symmetry: Symmetry, pixel_size_angstrom: float, seed: int
+) -> ThinnedHalves:
     """Thin both half maps; the noise added is the same for a seed, up to its spectrum.
 
     Parameters
     ----------
     halves
         Half maps, not masked. The spectrum of their noise is that of their difference.
-    operators
-        Rotations of the point group, over which the maps were averaged.
+    symmetry
+        Of the maps.
+    pixel_size_angstrom
+        Of the maps.
     seed
         Of the noise. Maps of one run take the same seed all along: what a network has learnt from one iteration's
         maps stays independent of what those of the next are judged by.
@@ -53,19 +59,21 @@ def thin(halves: Float[Tensor, "side z y x"], operators: Float[Tensor, "operator
     ratio = (SHARE_TO_JUDGE / (1 - SHARE_TO_JUDGE)) ** 0.5
     wanted = shell_mean(spectral_power(torch.fft.rfftn(halves[0] - halves[1])), n) / 2
     generator = torch.Generator().manual_seed(seed)
-    noises = [_noise(n, operators, generator).to(halves) for _ in halves]
+    noises = [_noise(n, symmetry, pixel_size_angstrom, generator).to(halves) for _ in halves]
     added = torch.stack([_with_power(noise, wanted) for noise in noises])
     return ThinnedHalves(halves + ratio * added, halves - added / ratio)
 
 
-def _noise(n: int, operators: Float[Tensor, "operator 3 3"], generator: torch.Generator) -> Float[Tensor, "z y x"]:
-    """White noise, averaged over a point group."""
+def _noise(
+    n: int, symmetry: Symmetry, pixel_size_angstrom: float, generator: torch.Generator
+) -> Float[Tensor, "z y x"]:
+    """Noise of a symmetry."""
     noise = torch.randn((n, n, n), generator=generator)
-    if len(operators) == 1:
-        return noise
-    centre = torch.zeros(3, dtype=torch.float64)
-    turned = [move_map(noise, RigidMotion(operator.cpu().double(), centre), 1.0) for operator in operators]
-    return torch.stack(turned).mean(0)
+    if len(symmetry.point_group) > 1:
+        centre = torch.zeros(3, dtype=torch.float64)
+        turned = [move_map(noise, RigidMotion(rotation, centre), 1.0) for rotation in symmetry.point_group]
+        noise = torch.stack(turned).mean(0)
+    return noise if symmetry.helix is None else wind(noise, symmetry.helix, pixel_size_angstrom)
 
 
 def _with_power(noise: Float[Tensor, "z y x"], wanted: Float[Tensor, " shell"]) -> Float[Tensor, "z y x"]:

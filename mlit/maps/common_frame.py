@@ -5,12 +5,10 @@ shared low frequencies hold them loosely. A rigid motion of half a step each rem
 freedom, and is applied only where it is beyond chance.
 """
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from mlit.fourier.resize import crop_or_pad
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.geometry.rotations import matrix_from_rotvec, rotvec_from_matrix
+from mlit.maps.independence import independent_fraction
 from mlit.maps.map_alignment import align_maps
 from mlit.maps.references import HalfMaps
 from mlit.maps.rigid_motion import RigidMotion
@@ -20,7 +18,7 @@ LIMIT_OVER_RESOLUTION = 1.3
 
 
 def common_frame(
-    halves: HalfMaps, operators: Float[Tensor, "operator 3 3"], diameter_angstrom: float
+    halves: HalfMaps, symmetry: Symmetry, diameter_angstrom: float
 ) -> tuple[RigidMotion, RigidMotion] | None:
     """Motions of the first and the second half map to their common frame; None where they share one already.
 
@@ -28,8 +26,8 @@ def common_frame(
     ----------
     halves
         Half maps.
-    operators
-        Point group: only motions that commute with it are allowed.
+    symmetry
+        Of the maps: only motions that commute with it are allowed.
     diameter_angstrom
         Diameter of the molecule.
     """
@@ -38,15 +36,15 @@ def common_frame(
     first, second, mask = (crop_or_pad(v, size, 3) for v in (halves.first, halves.second, halves.mask.mask))
     limit = LIMIT_OVER_RESOLUTION * halves.significant_resolution_angstrom
     found = align_maps(first, second, mask, pixel, limit)
-    copies = len(operators)  # symmetry repeats every coefficient, and chi-squared counts all of them
+    copies = halves.mask.volume_fraction / independent_fraction(halves.mask, pixel, symmetry)  # all are in chi-squared
     if not found.converged or found.chi_squared / copies < CHANCE_CHI_SQUARED:
         return None
-    half_way = commuting(found.motion, operators).part(2)
+    half_way = commuting(found.motion, symmetry).part(2)
     return half_way.inverse(), half_way
 
 
-def commuting(motion: RigidMotion, operators: Float[Tensor, "operator 3 3"]) -> RigidMotion:
-    """Part of a small motion that commutes with a point group."""
-    mean = operators.to(torch.float64).cpu().mean(0)
-    turn = mean @ rotvec_from_matrix(motion.rotation)
-    return RigidMotion(matrix_from_rotvec(turn), mean @ motion.shift_angstrom)
+def commuting(motion: RigidMotion, symmetry: Symmetry) -> RigidMotion:
+    """Part of a small motion that commutes with a symmetry."""
+    free_turn, free_shift = symmetry.free()
+    turn = free_turn @ rotvec_from_matrix(motion.rotation)
+    return RigidMotion(matrix_from_rotvec(turn), free_shift @ motion.shift_angstrom)

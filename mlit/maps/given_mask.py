@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.fourier.resize import resample_to_pixel_size
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.maps.mask import MaskResult, mask_margin_angstrom, soft_mask, soften
 from mlit.maps.references import HalfMaps
 
@@ -40,7 +41,7 @@ def judge_in_mask(
     pixel_size_angstrom: float,
     mask: Float[Tensor, "z y x"] | None,
     diameter_angstrom: float | None,
-    symmetry_order: int,
+    symmetry: Symmetry,
     seed: int,
 ) -> HalfMaps:
     """Correlate half maps inside a given mask, or one that is made from their average.
@@ -58,15 +59,15 @@ def judge_in_mask(
         Given mask; made from the map where it is None.
     diameter_angstrom
         Of the molecule; needed where no mask is given.
-    symmetry_order
-        Rotations that the maps were averaged over.
+    symmetry
+        Of the maps.
     seed
         For the phase randomisation.
     """
 
     def judged(edge_for: float) -> HalfMaps:
         made = _mask_for(edge_for, (first + second) / 2, pixel_size_angstrom, mask, diameter_angstrom)
-        return HalfMaps.judge(first, second, pixel_size_angstrom, made, seed, symmetry_order, DRAWS)
+        return HalfMaps.judge(first, second, pixel_size_angstrom, made, seed, symmetry, DRAWS)
 
     halves = judged(COARSE_ANGSTROM)
     if mask is not None and mask_kind(mask) == "soft":

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from mlit.fourier.shells import shell_index, shell_mean, spectral_power
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.maps.filter_bank import Band, bands
 from mlit.maps.local_grid import MARGIN, LocalGrid, dilate
 
@@ -27,6 +28,7 @@ EXTENT_OVER_COARSEST = 0.25  # wavelength of the coarsest band over the extent o
 LEAST_WEIGHT = 0.01  # of the mask, for a point to be looked at
 THRESHOLD = 0.143
 STANDARD_DEVIATIONS = 3.0
+REACH_IN_SIGMAS = 6.0  # farther copies of a window share next to nothing with it
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def local_resolution(
     mask: Float[Tensor, "z y x"],
     pixel_size_angstrom: float,
     resolution_angstrom: float,
-    operators: Float[Tensor, "operator 3 3"],
+    symmetry: Symmetry,
 ) -> LocalResolution:
     """Resolution around every point of the mask.
 
@@ -111,8 +113,8 @@ def local_resolution(
         Of the maps.
     resolution_angstrom
         Of the whole map, for the spacing of the points.
-    operators
-        Point group that the half maps were averaged over: copies of one place are not independent.
+    symmetry
+        Of the half maps: copies of one place are not independent.
     """
     stride = max(1, round(SPACING_OVER_RESOLUTION * resolution_angstrom / pixel_size_angstrom))
     grid = LocalGrid.around(mask, pixel_size_angstrom, stride)
@@ -124,7 +126,7 @@ def local_resolution(
     judged: list[_Judged] = []
     alive = inside
     for band in all_bands[1:]:
-        judged.append(_judge(band, pair, weight, grid, operators))
+        judged.append(_judge(band, pair, weight, grid, symmetry))
         alive = alive & (judged[-1].margin >= 0)
         if not alive.any():
             break
@@ -146,7 +148,7 @@ def _judge(
     pair: _FlatPair,
     weight: Float[Tensor, "new_z new_y new_x"],
     grid: LocalGrid,
-    operators: Float[Tensor, "operator 3 3"],
+    symmetry: Symmetry,
 ) -> _Judged:
     """Correlate both maps in one band around every point."""
     a, b = band.part(pair.spectra, grid.size)
@@ -157,7 +159,7 @@ def _judge(
     least = 1e-6 * float(volume.max())
     scale = (power1 * power2).sqrt().clamp(min=least * float(a.square().mean()))
     frequency, values_per_volume = band.statistics(sigma)
-    independent = volume.square() / squared.clamp(min=1e-30) * values_per_volume / _copies(grid, sigma, operators)
+    independent = volume.square() / squared.clamp(min=1e-30) * values_per_volume / _copies(grid, sigma, symmetry)
     chance = STANDARD_DEVIATIONS / independent.clamp(min=1).sqrt()
     correlation = torch.where(volume > least, cross / scale, 0.0)
     shell = round(frequency * grid.size * grid.pixel_size_angstrom)
@@ -166,14 +168,15 @@ def _judge(
     return _Judged(frequency, correlation, correlation - chance.clamp(min=THRESHOLD), signal)
 
 
-def _copies(grid: LocalGrid, sigma_angstrom: float, operators: Float[Tensor, "operator 3 3"]) -> Tensor:
+def _copies(grid: LocalGrid, sigma_angstrom: float, symmetry: Symmetry) -> Tensor:
     """How many times the window around a point sees the same numbers: its overlap with its symmetry copies."""
-    if len(operators) == 1:
+    if len(symmetry) == 1:
         return torch.ones(())
     position = grid.from_centre_angstrom()
     total = torch.zeros(position.shape[:-1])
-    for operator in operators.float():
-        total += torch.exp(-(position - position @ operator.T).square().sum(-1) / (4 * sigma_angstrom**2))
+    for rotation, shift in zip(*symmetry.operators_within(REACH_IN_SIGMAS * sigma_angstrom), strict=True):
+        moved = position @ rotation.float().T + shift.float()
+        total += torch.exp(-(position - moved).square().sum(-1) / (4 * sigma_angstrom**2))
     return total
 
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.maps.directional_fsc import DirectionalFsc, directional_fsc, filter_by_direction
 from mlit.maps.filters import sharpen
 from mlit.maps.local_filter import filter_locally, local_decay
@@ -61,17 +62,15 @@ class Postprocessed:
     local: LocalMaps | None
 
 
-def postprocess(
-    halves: HalfMaps, operators: Float[Tensor, "operator 3 3"], decay_angstrom2: float | None = None
-) -> Postprocessed:
+def postprocess(halves: HalfMaps, symmetry: Symmetry, decay_angstrom2: float | None = None) -> Postprocessed:
     """Analyse two half maps.
 
     Parameters
     ----------
     halves
         The half maps, judged in their mask.
-    operators
-        Point group that they were averaged over.
+    symmetry
+        Of the maps.
     decay_angstrom2
         B of the decay to undo, everywhere; fitted where it is None, for the whole map and locally.
     """
@@ -84,16 +83,14 @@ def postprocess(
     best = float(directional.resolution_angstrom.min())
     sharpened = sharpen(maps.average, halves.pixel_size_angstrom, maps.decay_angstrom2 or 0.0, best)
     anisotropic = filter_by_direction(sharpened, maps.weights, directional)
-    return Postprocessed(halves, maps, directional, anisotropic, _local_maps(halves, maps, operators, decay_angstrom2))
+    return Postprocessed(halves, maps, directional, anisotropic, _local_maps(halves, maps, symmetry, decay_angstrom2))
 
 
-def _local_maps(
-    halves: HalfMaps, maps: FilteredMaps, operators: Float[Tensor, "operator 3 3"], given_decay: float | None
-) -> LocalMaps:
+def _local_maps(halves: HalfMaps, maps: FilteredMaps, symmetry: Symmetry, given_decay: float | None) -> LocalMaps:
     """Estimate the local resolution, and filter and sharpen by it."""
     pixel = halves.pixel_size_angstrom
     local = local_resolution(
-        halves.first, halves.second, halves.mask.mask, pixel, halves.curves.resolution_angstrom(), operators
+        halves.first, halves.second, halves.mask.mask, pixel, halves.curves.resolution_angstrom(), symmetry
     )
     decay = maps.decay_angstrom2 or 0.0
     at_points = torch.full_like(local.resolution_angstrom, decay)

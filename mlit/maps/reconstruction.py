@@ -9,7 +9,9 @@ from mlit.deformation.local_coordinates import View
 from mlit.fourier.centred import centred_irfft3
 from mlit.fourier.insertion import FourierSums, insert
 from mlit.fourier.shells import frequency_radius, shell_index, shell_mean
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.likelihood.particle_images import ParticleImages
+from mlit.maps.helical import wind
 from mlit.maps.symmetrise import fall_off, symmetrise
 from mlit.parallel import run_pieces
 
@@ -73,9 +75,9 @@ def insert_particles(
 
 
 def combine(
-    sums: FourierSums, groups: list[int], operators: Float[Tensor, "operator 3 3"]
+    sums: FourierSums, groups: list[int], symmetry: Symmetry
 ) -> tuple[Complex[Tensor, "kz ky kx"], Float[Tensor, "kz ky kx"]]:
-    """Add groups of sums, complete them by Friedel's law and average them over a point group.
+    """Add groups of sums, complete them by Friedel's law and sum them over the operators of a symmetry.
 
     Returns
     -------
@@ -84,8 +86,8 @@ def combine(
     rows = sums.rows[groups].sum(0) if len(groups) > 1 else sums.rows[groups[0]].clone()
     grid = rows.reshape(sums.size, sums.size, -1, 3)
     _complete(grid)
-    if len(operators) > 1:
-        grid = symmetrise(grid, operators)
+    if len(symmetry) > 1:
+        grid = symmetrise(grid, symmetry, sums.length_angstrom)
     radius = torch.fft.fftshift(frequency_radius(sums.size, 3, grid.device), dim=(0, 1))
     grid /= radius.clamp_(min=1)[..., None]
     data = torch.fft.ifftshift(torch.complex(grid[..., 0], grid[..., 1]), dim=(0, 1))
@@ -101,7 +103,7 @@ def _complete(grid: Float[Tensor, "z y x 3"]) -> None:
 def density(
     sums: FourierSums,
     groups: list[int],
-    operators: Float[Tensor, "operator 3 3"],
+    symmetry: Symmetry,
     prior: Float[Tensor, " shell"] | None = None,
 ) -> Float[Tensor, "z y x"]:
     """Map of some groups of particles.
@@ -112,8 +114,8 @@ def density(
         Sums of all images.
     groups
         Groups that take part.
-    operators
-        Rotations of the point group.
+    symmetry
+        Of the map.
     prior
         Inverse signal power of each shell in the units of the weight; with it the map is the posterior mean.
         Without it the division is plain, with a floor of a thousandth of the mean weight of the shell.
@@ -122,15 +124,15 @@ def density(
     -------
     Map of the size and pixel size of the sums, zero beyond their resolution.
     """
-    data, weight = combine(sums, groups, operators)
-    return divide(data, weight, sums, operators, prior)
+    data, weight = combine(sums, groups, symmetry)
+    return divide(data, weight, sums, symmetry, prior)
 
 
 def divide(
     data: Complex[Tensor, "kz ky kx"],
     weight: Float[Tensor, "kz ky kx"],
     sums: FourierSums,
-    operators: Float[Tensor, "operator 3 3"],
+    symmetry: Symmetry,
     prior: Float[Tensor, " shell"] | None = None,
 ) -> Float[Tensor, "z y x"]:
     """Map from combined data and weights; see :func:`density`."""
@@ -149,5 +151,5 @@ def divide(
     run_pieces(fill, torch.arange(size, device=weight.device).split(step), weight.device)
     volume = centred_irfft3(spectrum, size)
     volume /= sums.pixel_size_angstrom**3
-    volume /= fall_off(size, operators.to(weight.device))
-    return volume
+    volume /= fall_off(size, symmetry, sums.length_angstrom, weight.device)
+    return volume if symmetry.helix is None else wind(volume, symmetry.helix, sums.pixel_size_angstrom)

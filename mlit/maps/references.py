@@ -17,8 +17,10 @@ from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import crop_or_pad, resample_map
 from mlit.fourier.shells import frequency_radius, shell_mean
 from mlit.fourier.slices import ReferenceTable
+from mlit.geometry.map_symmetry import NO_SYMMETRY, Symmetry
 from mlit.maps.filters import cosine_step, low_pass
 from mlit.maps.fsc import FscCurves, fsc_curves, last_significant_shell, maps_at_once, smooth_fsc
+from mlit.maps.independence import independent_fraction
 from mlit.maps.mask import MaskResult, soft_mask
 from mlit.maps.reconstruction import combine, density, divide
 from mlit.parallel import run_pieces
@@ -91,16 +93,16 @@ class HalfMaps:
         pixel_size_angstrom: float,
         mask: MaskResult,
         seed: int,
-        symmetry_order: int = 1,
+        symmetry: Symmetry = NO_SYMMETRY,
         draws: int = 1,
     ) -> "HalfMaps":
         """Correlate two half maps inside a mask, with phases randomised ``draws`` times.
 
-        Maps averaged over ``symmetry_order`` rotations hold that many copies of every coefficient, so chance
-        correlates them as if each shell were that many times smaller.
+        Symmetric maps hold several copies of what is independent, so chance correlates them as if each shell were
+        that many times smaller.
         """
         curves = fsc_curves(first, second, mask.mask, pixel_size_angstrom, seed, draws)
-        independent = mask.volume_fraction / symmetry_order
+        independent = independent_fraction(mask, pixel_size_angstrom, symmetry)
         last = max(1, last_significant_shell(curves.corrected, independent))
         resolution = 1 / float(curves.frequency_per_angstrom[last])
         return cls(first, second, pixel_size_angstrom, mask, curves, resolution, independent)
@@ -116,7 +118,7 @@ class HalfMaps:
 
 def half_maps(
     sums: FourierSums,
-    operators: Float[Tensor, "operator 3 3"],
+    symmetry: Symmetry,
     settings: ReferenceSettings,
     mask: Float[Tensor, "z y x"] | None = None,
     expected_resolution_angstrom: float = 20.0,
@@ -128,8 +130,8 @@ def half_maps(
     ----------
     sums
         Sums of all images.
-    operators
-        Rotations of the point group.
+    symmetry
+        Of the map.
     settings
         How references are made.
     mask
@@ -141,7 +143,7 @@ def half_maps(
     """
     folds = sums.rows.shape[0] // 2
     first, second = run_pieces(
-        lambda half: density(sums, list(range(half * folds, (half + 1) * folds)), operators),
+        lambda half: density(sums, list(range(half * folds, (half + 1) * folds)), symmetry),
         (0, 1),
         sums.rows.device,
         maps_at_once(sums.size),
@@ -151,13 +153,13 @@ def half_maps(
         result = soft_mask(average, sums.pixel_size_angstrom, settings.diameter_angstrom, expected_resolution_angstrom)
     else:
         result = MaskResult(mask, "density", float(mask.mean()))
-    return HalfMaps.judge(first, second, sums.pixel_size_angstrom, result, seed, len(operators))
+    return HalfMaps.judge(first, second, sums.pixel_size_angstrom, result, seed, symmetry)
 
 
 def reference_maps(
     sums: FourierSums,
     halves: HalfMaps,
-    operators: Float[Tensor, "operator 3 3"],
+    symmetry: Symmetry,
     settings: ReferenceSettings,
 ) -> Float[Tensor, "group z y x"]:
     """One masked posterior-mean map for each group of particles, made without that group, in the tight box."""
@@ -168,7 +170,7 @@ def reference_maps(
     share = _shared(sums, settings.shared_resolution_angstrom)
     at_once = maps_at_once(sums.size)
     totals = run_pieces(
-        lambda half: combine(sums, list(range(half * folds, (half + 1) * folds)), operators),
+        lambda half: combine(sums, list(range(half * folds, (half + 1) * folds)), symmetry),
         (0, 1),
         sums.rows.device,
         at_once,
@@ -182,10 +184,10 @@ def reference_maps(
         data, weight = totals[half]
         prior = prior_of_half[half] if settings.posterior_mean else None
         if folds > 1:
-            own_data, own_weight = combine(sums, [group], operators)
+            own_data, own_weight = combine(sums, [group], symmetry)
             data, weight = data - own_data, weight - own_weight
         other_data, other_weight = borrowed[half]
-        volume = divide(data + other_data, weight + other_weight, sums, operators, prior)
+        volume = divide(data + other_data, weight + other_weight, sums, symmetry, prior)
         if not settings.posterior_mean:
             volume = low_pass(volume, sums.pixel_size_angstrom, halves.significant_resolution_angstrom)
         return crop_or_pad(volume * halves.mask.mask, limit, 3)

@@ -74,16 +74,19 @@ def _displace(volume: Float[Tensor, "z y x"], axis: int, shift: Tensor) -> Float
     return torch.fft.irfft(spectrum, n=n, dim=axis)
 
 
-def _rotate_plane(volume: Float[Tensor, "z y x"], first: int, second: int, angle: float) -> Float[Tensor, "z y x"]:
-    """Rotate by three shears in the plane of two axes, the first towards the second.
+def rotate_plane(
+    volume: Float[Tensor, "z y x"], first: int, second: int, angle_rad: float | Tensor
+) -> Float[Tensor, "z y x"]:
+    """Rotate by three shears in the plane of two axes, the first towards the second, about index n // 2.
 
-    Every shear is an exact band-limited shift of lines (Unser, Thévenaz & Yaroslavsky 1995).
+    Every shear is an exact band-limited shift of lines (Unser, Thévenaz & Yaroslavsky 1995). A tensor, of length one
+    along both axes, gives every plane its own angle.
     """
-    n = cube_edge(volume)
+    n, angle = cube_edge(volume), torch.as_tensor(angle_rad, dtype=torch.float64)
     offset = torch.arange(n, device=volume.device, dtype=volume.dtype) - n // 2
     shapes = {axis: [n if axis - 1 == step else 1 for step in (-4, -3, -2)] for axis in (first, second)}
-    along_first = -math.tan(angle / 2) * offset.reshape(shapes[second])
-    along_second = math.sin(angle) * offset.reshape(shapes[first])
+    along_first = -torch.tan(angle / 2).to(volume) * offset.reshape(shapes[second])
+    along_second = torch.sin(angle).to(volume) * offset.reshape(shapes[first])
     volume = _displace(volume, first, along_first)
     volume = _displace(volume, second, along_second)
     return _displace(volume, first, along_first)
@@ -102,9 +105,9 @@ def move_map(volume: Float[Tensor, "z y x"], motion: RigidMotion, pixel_size_ang
     about_x = math.atan2(-float(rotation[1, 2]), float(rotation[2, 2]))
     about_z = math.atan2(-float(rotation[0, 1]), float(rotation[0, 0]))
     for _ in range(steps if motion.angle_rad > 0 else 0):
-        volume = _rotate_plane(volume, X, Y, about_z)
-        volume = _rotate_plane(volume, Z, X, about_y)
-        volume = _rotate_plane(volume, Y, Z, about_x)
+        volume = rotate_plane(volume, X, Y, about_z)
+        volume = rotate_plane(volume, Z, X, about_y)
+        volume = rotate_plane(volume, Y, Z, about_x)
     for axis, shift in zip((X, Y, Z), (motion.shift_angstrom / pixel_size_angstrom).to(volume), strict=True):
         volume = _displace(volume, axis, shift)
     return volume

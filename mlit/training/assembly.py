@@ -12,7 +12,6 @@ from scipy.spatial import KDTree
 
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
-from mlit.geometry.symmetry import point_group
 from mlit.maps.references import ReferenceSettings
 from mlit.project.project import Project
 from mlit.project.warp_project import load_warp_project
@@ -90,7 +89,8 @@ def make_species(cfg: DictConfig) -> Species:
     if not re.fullmatch(r"[\w.-]+", cfg.species.name) or cfg.species.name in RESERVED_NAMES:
         raise InputError(f"species.name={cfg.species.name!r}: give another name of letters, digits, - and _")
     species = cfg.species
-    return Species(species.name, species.diameter, species.symmetry, species.ewald, species.false_fraction)
+    helix = species.helical_units, species.helical_twist, species.helical_rise
+    return Species(species.name, species.diameter, species.symmetry, species.ewald, species.false_fraction, *helix)
 
 
 def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
@@ -146,8 +146,14 @@ def make_map_settings(project: Project, cfg: DictConfig, species: Species, folds
         species.diameter_angstrom, **cfg.references, posterior_mean=cfg.denoiser.posterior_mean
     )
     box = map_box(references, pixel, cfg.species.box)
-    operators, mask = point_group(species.symmetry).float(), starting_mask(cfg.species.mask, box, pixel)
-    return MapSettings(references, box, pixel, folds, operators, mask, cfg.seed)
+    helix = species.map_symmetry.helix
+    if helix is not None and helix.height_angstrom > box * pixel / 2:
+        raise InputError(
+            f"species.helical_units={helix.units}: so many units of {helix.rise_angstrom:g} Å are longer than half of "
+            f"the box of {box * pixel:g} Å; give fewer, or a larger species.box"
+        )
+    mask = starting_mask(cfg.species.mask, box, pixel)
+    return MapSettings(references, box, pixel, folds, species.map_symmetry, mask, cfg.seed)
 
 
 def size_of(project: Project, module: RefinementModule) -> RunSize:

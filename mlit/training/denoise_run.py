@@ -4,7 +4,6 @@ import logging
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,7 +16,7 @@ from mlit.denoising.module import MapDenoiser
 from mlit.denoising.settings import DenoiserSettings
 from mlit.denoising.tomograms import denoise_tomograms
 from mlit.errors import InputError
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import make_symmetry
 from mlit.io.atomic import atomic_write
 from mlit.io.fsc_star import write_fsc_star
 from mlit.io.mrc import read_mrc, write_mrc
@@ -164,7 +163,8 @@ def _denoise_maps(
     else:
         given = read_cubic_map(Path(task.mask), box, pixel).clamp(0, 1)
         mask = MaskResult(given, "density", float(given.mean()))
-    operators: Any = point_group(task.symmetry).float()
-    halves = HalfMaps.judge(first, second, pixel, mask, cfg.seed, len(operators))
+    helix = task.helical_units, task.helical_twist, task.helical_rise
+    symmetry = make_symmetry(task.symmetry, *helix)
+    halves = HalfMaps.judge(first, second, pixel, mask, cfg.seed, symmetry)
     LOG.info("half maps agree to %.2f Å", halves.significant_resolution_angstrom)
-    return denoise(denoiser, posterior_halves(halves, box), halves, operators, 0.0, task.train), halves
+    return denoise(denoiser, posterior_halves(halves, box), halves, symmetry, 0.0, task.train), halves

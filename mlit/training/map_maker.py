@@ -14,6 +14,7 @@ from mlit.denoising.module import MapDenoiser
 from mlit.errors import InputError
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import resample_map
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.common_frame import common_frame
 from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps
@@ -41,8 +42,8 @@ class MapSettings:
         Their pixel size.
     folds
         Groups of particles in each half set.
-    operators
-        Rotations of the point group.
+    symmetry
+        Of the maps.
     mask
         Given mask, or None for an automatic one.
     seed
@@ -53,7 +54,7 @@ class MapSettings:
     box: int
     pixel_size_angstrom: float
     folds: int
-    operators: Tensor
+    symmetry: Symmetry
     mask: Tensor | None = None
     seed: int = 0
 
@@ -168,19 +169,19 @@ class MapMaker:
         if mask is not None:
             mask = resample_map(mask.to(self.sums.rows.device), self.sums.size).clamp(0, 1)
         detail = max(expected_angstrom, MASK_ANGSTROM)
-        self.halves = half_maps(self.sums, settings.operators, settings.references, mask, detail, settings.seed)
+        self.halves = half_maps(self.sums, settings.symmetry, settings.references, mask, detail, settings.seed)
         return self.halves
 
     def make_references(self) -> References:
         """Turn the sums into references, one for each group of particles, each half set in its own frame."""
         settings, halves = self.settings, self._made
-        volumes = reference_maps(self.sums, halves, settings.operators, settings.references)
+        volumes = reference_maps(self.sums, halves, settings.symmetry, settings.references)
         volumes = volumes if self.denoiser is None else self._denoise(self.denoiser, volumes).maps
         return References(volumes, self.sums.pixel_size_angstrom, halves.significant_resolution_angstrom)
 
     def common_frame(self) -> tuple[RigidMotion, RigidMotion] | None:
         """Motions of both half sets to their common frame; None where they share one already."""
-        return common_frame(self._made, self.settings.operators, self.settings.references.diameter_angstrom)
+        return common_frame(self._made, self.settings.symmetry, self.settings.references.diameter_angstrom)
 
     def on_scale_of_images(self, given: References) -> References:
         """Bring given references to the units of the images."""
@@ -203,7 +204,7 @@ class MapMaker:
 
     def _denoise(self, denoiser: MapDenoiser, volumes: Tensor, learn: bool = True) -> Denoised:
         shared = self.settings.references.shared_resolution_angstrom
-        denoised = denoise(denoiser, volumes, self._made, self.settings.operators, shared, learn)
+        denoised = denoise(denoiser, volumes, self._made, self.settings.symmetry, shared, learn)
         LOG.info("  %s", denoised)
         return denoised
 

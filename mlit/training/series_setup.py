@@ -17,7 +17,7 @@ from mlit.deformation.registry import make_blocks
 from mlit.deformation.series_model import SeriesModel
 from mlit.deformation.trajectories import make_poses
 from mlit.errors import InputError
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import Symmetry, make_symmetry
 from mlit.geometry.trajectory import normalised_dose
 from mlit.io.particle_table import ParticleTable
 from mlit.likelihood.tilt_images import even_fast_size
@@ -52,6 +52,8 @@ class Species:
         where detail is fine enough.
     false_fraction
         Share of the picks that is expected to be none; 0 believes all.
+    helical_units, helical_twist_deg, helical_rise_angstrom
+        Units of a helix that are averaged, 1 for no helix, and how one follows from the other.
 
     Raises
     ------
@@ -64,6 +66,9 @@ class Species:
     symmetry: str
     ewald: str = "auto"
     false_fraction: float = 0.0
+    helical_units: int = 1
+    helical_twist_deg: float = 0.0
+    helical_rise_angstrom: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.false_fraction < 1:
@@ -74,7 +79,13 @@ class Species:
             raise InputError(f"species.name={self.name}: must be a plain name, it becomes that of a folder")
         if self.ewald not in EWALD:
             raise InputError(f"species.ewald={self.ewald}: must be one of {', '.join(EWALD)}")
-        point_group(self.symmetry)
+        self.map_symmetry  # noqa: B018  # says what is wrong with it
+
+    @property
+    def map_symmetry(self) -> Symmetry:
+        """Symmetry of its maps."""
+        helix = self.helical_units, self.helical_twist_deg, self.helical_rise_angstrom
+        return make_symmetry(self.symmetry, *helix, self.diameter_angstrom)
 
     def check_against(self, project: Project) -> None:
         """Raise if the molecule cannot be seen in the images of a project.

@@ -64,7 +64,7 @@ def starting_references(paths: Sequence[str] | None, maps: MapSettings) -> Refer
     )
     if torch.equal(first, second):
         raise InputError(f"species.half_maps: {paths[0]} and {paths[1]} are the same map; give the two half maps")
-    halves = HalfMaps.judge(first, second, pixel, mask, maps.seed, len(maps.operators))
+    halves = HalfMaps.judge(first, second, pixel, mask, maps.seed, maps.symmetry)
     size = 2 * round(maps.references.tight_angstrom / pixel / 2)
     filtered = [
         crop_or_pad(filter_by_shells(half, halves.signal.float()) * mask.mask, size, 3) for half in (first, second)

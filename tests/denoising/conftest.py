@@ -8,6 +8,7 @@ import torch
 from mlit.denoising.half_maps import denoise, posterior_halves
 from mlit.denoising.module import MapDenoiser
 from mlit.denoising.settings import DenoiserSettings
+from mlit.geometry.map_symmetry import NO_SYMMETRY
 from mlit.maps.filters import low_pass
 from mlit.maps.mask import MaskResult, spherical_mask
 from mlit.maps.references import HalfMaps
@@ -60,7 +61,7 @@ def judged(truth: torch.Tensor, noise: float, seed: int = 5) -> HalfMaps:
 def run(truth: torch.Tensor, halves: HalfMaps, denoiser: MapDenoiser) -> Case:
     """Train and apply a network."""
     before = posterior_halves(halves, SIZE)
-    result = denoise(denoiser, before, halves, torch.eye(3)[None], 0.0)
+    result = denoise(denoiser, before, halves, NO_SYMMETRY, 0.0)
     return Case(truth, halves, before, denoiser, result.maps, result.gain)
 
 

@@ -3,11 +3,10 @@
 import torch
 
 from mlit.denoising.half_maps import denoise
+from mlit.geometry.map_symmetry import NO_SYMMETRY
 from mlit.maps.filters import low_pass
 from mlit.maps.fsc import fourier_shell_correlation
 from tests.denoising.conftest import MASK, PIXEL, SIZE, density, judged, network, run
-
-ONE = torch.eye(3)[None]
 
 
 def mean_correlation(case, maps, first=5, last=17):
@@ -50,24 +49,24 @@ def test_training_goes_on_and_can_be_left_out(molecule):
     denoiser = network()
     denoiser.load_state_dict(molecule.denoiser.state_dict())
     assert int(denoiser.steps_done) == 300
-    again = denoise(denoiser, molecule.before, molecule.halves, ONE, 0.0, learn=False)
+    again = denoise(denoiser, molecule.before, molecule.halves, NO_SYMMETRY, 0.0, learn=False)
     torch.testing.assert_close(again.maps, molecule.after)
-    denoise(denoiser, molecule.before, molecule.halves, ONE, 0.0)
+    denoise(denoiser, molecule.before, molecule.halves, NO_SYMMETRY, 0.0)
     assert int(denoiser.steps_done) == 320
 
 
 def test_coarse_detail_and_coarse_maps_are_left_alone(molecule):
     limit = 40.0
-    kept = denoise(molecule.denoiser, molecule.before, molecule.halves, ONE, limit, learn=False).maps
+    kept = denoise(molecule.denoiser, molecule.before, molecule.halves, NO_SYMMETRY, limit, learn=False).maps
     alike = fourier_shell_correlation(kept * 1.0, molecule.before)
     assert float((1 - alike[:, 1 : int(SIZE * PIXEL / limit) - 1]).abs().max()) < 1e-3
-    untouched = denoise(network(), molecule.before, molecule.halves, ONE, 12.0)
+    untouched = denoise(network(), molecule.before, molecule.halves, NO_SYMMETRY, 12.0)
     assert torch.equal(untouched.maps, molecule.before)
     assert untouched.gain == 1.0
 
 
 def test_one_line_says_what_it_brings(molecule):
-    result = denoise(molecule.denoiser, molecule.before, molecule.halves, ONE, 0.0, learn=False)
+    result = denoise(molecule.denoiser, molecule.before, molecule.halves, NO_SYMMETRY, 0.0, learn=False)
     assert "correlation with the density +" in str(result)
     assert result.summary()["correlation_gain"] == result.gain
     assert len(result.table()) == result.last - result.first + 1

@@ -4,22 +4,21 @@ import torch
 
 from mlit.denoising.thinning import thin
 from mlit.fourier.shells import shell_mean, spectral_power
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import NO_SYMMETRY, Symmetry
 from mlit.maps.filters import filter_by_shells
 from mlit.maps.fsc import fourier_shell_correlation
 from mlit.maps.rigid_motion import RigidMotion, move_map
 
 N = 40
-ONE = torch.eye(3)[None]
 
 
-def noisy(seed, operators=ONE, signal=0.0):
+def noisy(seed, symmetry=NO_SYMMETRY, signal=0.0):
     """Half maps with coloured noise, averaged over a point group."""
     generator = torch.Generator().manual_seed(seed)
     curve = torch.linspace(2, 0.5, N // 2 + 1)
     maps = [filter_by_shells(torch.randn(N, N, N, generator=generator), curve) for _ in range(2)]
     centre = torch.zeros(3, dtype=torch.float64)
-    maps = [sum(move_map(m, RigidMotion(o.double(), centre), 1.0) for o in operators) / len(operators) for m in maps]
+    maps = [sum(move_map(m, RigidMotion(o, centre), 1.0) for o in symmetry.point_group) / len(symmetry) for m in maps]
     return torch.stack(maps) + signal
 
 
@@ -29,23 +28,23 @@ def correlation(first, second):
 
 def test_parts_have_independent_noise():
     halves = noisy(1)
-    parts = thin(halves, ONE, seed=9)
+    parts = thin(halves, NO_SYMMETRY, 1.0, seed=9)
     assert correlation(halves, parts.learn) > 0.8
     assert correlation(halves, parts.judge) > 0.4
     assert abs(correlation(parts.learn, parts.judge)) < 0.02
 
 
 def test_parts_of_symmetric_maps_have_independent_noise():
-    operators = point_group("C4").float()
-    parts = thin(noisy(1, operators), operators, seed=9)
+    symmetry = Symmetry.named("C4")
+    parts = thin(noisy(1, symmetry), symmetry, 1.0, seed=9)
     assert abs(correlation(parts.learn, parts.judge)) < 0.05
-    assert abs(correlation(parts.learn, thin(noisy(1, operators), ONE, seed=9).judge)) > 0.1
+    assert abs(correlation(parts.learn, thin(noisy(1, symmetry), NO_SYMMETRY, 1.0, seed=9).judge)) > 0.1
 
 
 def test_signal_is_in_both_and_noise_as_strong_as_said():
     signal = noisy(7)[0] * 5
     halves = noisy(1, signal=signal)
-    parts = thin(halves, ONE, seed=9)
+    parts = thin(halves, NO_SYMMETRY, 1.0, seed=9)
     power = [
         shell_mean(spectral_power(torch.fft.rfftn(m[0] - signal)), N)[3:17].mean()
         for m in (halves, parts.learn, parts.judge)
@@ -56,5 +55,5 @@ def test_signal_is_in_both_and_noise_as_strong_as_said():
 
 def test_the_seed_decides():
     halves = noisy(1)
-    assert torch.equal(thin(halves, ONE, 3).learn, thin(halves, ONE, 3).learn)
-    assert not torch.equal(thin(halves, ONE, 3).learn, thin(halves, ONE, 4).learn)
+    assert torch.equal(thin(halves, NO_SYMMETRY, 1.0, 3).learn, thin(halves, NO_SYMMETRY, 1.0, 3).learn)
+    assert not torch.equal(thin(halves, NO_SYMMETRY, 1.0, 3).learn, thin(halves, NO_SYMMETRY, 1.0, 4).learn)

@@ -7,8 +7,8 @@ import torch
 
 from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
+from mlit.geometry.map_symmetry import NO_SYMMETRY, Symmetry
 from mlit.geometry.rotations import matrix_from_rotvec, rotvec_from_matrix
-from mlit.geometry.symmetry import point_group
 from mlit.maps.common_frame import common_frame, commuting
 from mlit.maps.fsc import fourier_shell_correlation
 from mlit.maps.map_alignment import align_maps
@@ -18,7 +18,6 @@ from mlit.maps.rigid_motion import RigidMotion, move_map
 from tests.brute_force import rotations
 
 N, PIXEL, DIAMETER = 48, 4.0, 150.0
-C1 = point_group("C1")
 LIMIT = 12.0  # Å, somewhat coarser than where the noisy half maps below cease to agree
 
 
@@ -66,7 +65,7 @@ def small(molecule):
 def test_halves_meet_midway(small, render):
     """Each is told to undo its own half of the drift; the error is that of one alignment, halved."""
     first, second = drifted(small, render, DRIFT)
-    found = common_frame(judged(first, second), C1, DIAMETER)
+    found = common_frame(judged(first, second), NO_SYMMETRY, DIAMETER)
     assert found is not None
     for part, expected in zip(found, (DRIFT.part(2), DRIFT.part(2).inverse()), strict=True):
         angle, shift = left_over(part, expected)
@@ -79,13 +78,13 @@ def test_halves_meet_midway(small, render):
 
 def test_moved_halves_agree_better_and_need_no_second_move(small, render):
     first, second = drifted(small, render, DRIFT)
-    found = common_frame(judged(first, second), C1, DIAMETER)
+    found = common_frame(judged(first, second), NO_SYMMETRY, DIAMETER)
     assert found is not None
     moved = [move_map(volume, part, PIXEL) for volume, part in zip((first, second), found, strict=True)]
     before = fourier_shell_correlation(first, second)
     after = fourier_shell_correlation(moved[0], moved[1])
     assert (after - before)[8:15].mean() > 0.05
-    assert common_frame(judged(*moved), C1, DIAMETER) is None
+    assert common_frame(judged(*moved), NO_SYMMETRY, DIAMETER) is None
     truth = render(small, N, PIXEL, 4.0)
     for volume in moved:
         rest = align_maps(truth, volume, spherical_mask(N, PIXEL, DIAMETER, 20.0), PIXEL, LIMIT).motion
@@ -96,7 +95,7 @@ def test_moved_halves_agree_better_and_need_no_second_move(small, render):
 @pytest.mark.parametrize("seed", range(4))
 def test_halves_in_one_frame_are_left_alone(small, render, seed):
     first, second = drifted(small, render, RigidMotion.identity(), noise=0.3, seed=seed)
-    assert common_frame(judged(first, second), C1, DIAMETER) is None
+    assert common_frame(judged(first, second), NO_SYMMETRY, DIAMETER) is None
 
 
 def fourfold(volume):
@@ -110,20 +109,20 @@ def fourfold(volume):
 @pytest.mark.parametrize("seed", range(6))
 def test_copies_of_noise_by_symmetry_are_no_evidence_of_motion(small, render, seed):
     volumes = [fourfold(volume) for volume in drifted(small, render, RigidMotion.identity(), 0.6, seed)]
-    assert common_frame(judged(*volumes), point_group("C4"), DIAMETER) is None
+    assert common_frame(judged(*volumes), Symmetry.named("C4"), DIAMETER) is None
 
 
 def test_noise_and_nothing_are_left_alone():
     generator = torch.Generator().manual_seed(1)
     first, second = torch.randn(2, N, N, N, generator=generator)
-    assert common_frame(judged(first, second), C1, DIAMETER) is None
-    assert common_frame(judged(torch.zeros(N, N, N), torch.zeros(N, N, N)), C1, DIAMETER) is None
+    assert common_frame(judged(first, second), NO_SYMMETRY, DIAMETER) is None
+    assert common_frame(judged(torch.zeros(N, N, N), torch.zeros(N, N, N)), NO_SYMMETRY, DIAMETER) is None
 
 
 def test_a_box_that_just_fits_is_enough(small, render):
     """The molecule's diameter and more does not fit into the box: all of it is used."""
     first, second = drifted(small, render, DRIFT)
-    found = common_frame(judged(first, second), C1, 4 * DIAMETER)
+    found = common_frame(judged(first, second), NO_SYMMETRY, 4 * DIAMETER)
     assert found is not None
     angle, shift = left_over(found[1], DRIFT.part(2).inverse())
     assert angle < 0.04
@@ -131,14 +130,14 @@ def test_a_box_that_just_fits_is_enough(small, render):
 
 
 def test_commuting_part_is_all_of_it_without_symmetry():
-    part = commuting(DRIFT, C1)
+    part = commuting(DRIFT, NO_SYMMETRY)
     torch.testing.assert_close(part.rotation, DRIFT.rotation, atol=1e-9, rtol=0)
     torch.testing.assert_close(part.shift_angstrom, DRIFT.shift_angstrom)
 
 
 @pytest.mark.parametrize("name", ["C2", "C3", "C7"])
 def test_cyclic_groups_keep_what_goes_about_and_along_the_axis(name):
-    part = commuting(DRIFT, point_group(name))
+    part = commuting(DRIFT, Symmetry.named(name))
     expected = rotvec_from_matrix(DRIFT.rotation)[2]
     turn = rotvec_from_matrix(part.rotation)
     torch.testing.assert_close(turn, along_z(expected), atol=1e-9, rtol=0)
@@ -147,9 +146,9 @@ def test_cyclic_groups_keep_what_goes_about_and_along_the_axis(name):
 
 @pytest.mark.parametrize("name", ["C3", "C4", "D2", "O"])
 def test_what_is_kept_commutes_with_every_operator(name):
-    operators = point_group(name)
-    part = commuting(DRIFT, operators)
-    for operator in operators:
+    symmetry = Symmetry.named(name)
+    part = commuting(DRIFT, symmetry)
+    for operator in symmetry.point_group:
         turn = RigidMotion(operator, torch.zeros(3, dtype=torch.float64))
         one, other = turn.then(part), part.then(turn)
         torch.testing.assert_close(one.rotation, other.rotation, atol=1e-9, rtol=0)
@@ -158,16 +157,16 @@ def test_what_is_kept_commutes_with_every_operator(name):
 
 @pytest.mark.parametrize("name", ["D2", "D5", "T", "O", "I"])
 def test_groups_with_several_axes_allow_no_motion(name):
-    part = commuting(DRIFT, point_group(name))
+    part = commuting(DRIFT, Symmetry.named(name))
     assert part.angle_rad < 1e-9
     assert part.shift_angstrom.norm() < 1e-12
 
 
 def test_symmetric_halves_move_along_their_axis_only(small, render):
     """A fourfold molecule, drifted in every way: what does not commute with the group stays."""
-    operators = point_group("C4")
-    points = (operators[:, None] @ small[:100, :, None]).squeeze(-1).reshape(-1, 3)
-    found = common_frame(judged(*drifted(points, render, DRIFT)), operators, DIAMETER)
+    symmetry = Symmetry.named("C4")
+    points = (symmetry.point_group[:, None] @ small[:100, :, None]).squeeze(-1).reshape(-1, 3)
+    found = common_frame(judged(*drifted(points, render, DRIFT)), symmetry, DIAMETER)
     assert found is not None
     turn = rotvec_from_matrix(found[0].rotation) * 180 / math.pi
     torch.testing.assert_close(turn, along_z(0.3), atol=0.04, rtol=0)
@@ -188,7 +187,7 @@ def projection(volume, rotation, position, frequency):
 def test_particles_that_follow_see_what_they_saw(small, render):
     """Projections of the moved maps under the poses that followed equal those before, and no others do."""
     volumes = drifted(small, render, DRIFT, noise=0.0)
-    found = common_frame(judged(*volumes), C1, DIAMETER)
+    found = common_frame(judged(*volumes), NO_SYMMETRY, DIAMETER)
     assert found is not None
     generator = torch.Generator().manual_seed(3)
     place = torch.rand(6, 3, generator=generator, dtype=torch.float64) * 500

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from mlit.geometry.map_symmetry import NO_SYMMETRY
 from mlit.maps.given_mask import judge_in_mask, mask_kind, on_grid
 from mlit.maps.mask import radius_from_centre, spherical_mask
 
@@ -34,7 +35,7 @@ def test_masks_of_another_pixel_size_keep_their_place_and_kind(pixel, box):
 
 def test_binary_mask_is_grown_and_softened_by_half_the_resolution_times_three():
     tight = (radius_from_centre(N, PIXEL) < 40).float()
-    halves = judge_in_mask(*halves_of_a_ball(), PIXEL, tight, None, 1, 0)
+    halves = judge_in_mask(*halves_of_a_ball(), PIXEL, tight, None, NO_SYMMETRY, 0)
     margin = 3 * max(PIXEL, halves.curves.resolution_angstrom() / 2)
     radius = radius_from_centre(N, PIXEL)
     mask = halves.mask.mask
@@ -45,15 +46,15 @@ def test_binary_mask_is_grown_and_softened_by_half_the_resolution_times_three():
 
 def test_soft_mask_is_taken_as_it_is():
     soft = spherical_mask(N, PIXEL, 80.0, 12.0)
-    halves = judge_in_mask(*halves_of_a_ball(), PIXEL, soft, None, 1, 0)
+    halves = judge_in_mask(*halves_of_a_ball(), PIXEL, soft, None, NO_SYMMETRY, 0)
     assert torch.equal(halves.mask.mask, soft)
 
 
 def test_mask_is_made_where_none_is_given():
     body = spherical_mask(N, PIXEL, 80.0, 6.0)
     first, second = (20 * body + noise(i) for i in (1, 2))
-    made = judge_in_mask(first, second, PIXEL, None, 120.0, 1, 0).mask
+    made = judge_in_mask(first, second, PIXEL, None, 120.0, NO_SYMMETRY, 0).mask
     assert made.kind == "density"
     assert float(made.mask[body > 0.99].min()) > 0.9
     with pytest.raises(ValueError, match="mask or a diameter"):
-        judge_in_mask(first, second, PIXEL, None, None, 1, 0)
+        judge_in_mask(first, second, PIXEL, None, None, NO_SYMMETRY, 0)

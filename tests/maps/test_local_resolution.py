@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mlit.fourier.shells import frequency_radius
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import NO_SYMMETRY, Symmetry
 from mlit.maps.filter_bank import bands
 from mlit.maps.filters import filter_by_shells
 from mlit.maps.fsc import wiener_weights
@@ -22,7 +22,6 @@ BODY = spherical_mask(N, PIXEL, 124.0, 6.0)
 CORE = spherical_mask(N, PIXEL, 110.0, 1.0) > 0.5
 ALONG_X = ((torch.arange(N) - N // 2) * PIXEL).expand(N, N, N)
 FREQUENCY = frequency_radius(N, 3) / (N * PIXEL)
-C1 = point_group("C1")
 SHARP, BLURRED = 150.0, 500.0
 
 
@@ -50,7 +49,7 @@ def two_regions():
 
 @pytest.fixture(scope="module")
 def analysis(two_regions):
-    return local_resolution(*two_regions[1:], MASK, PIXEL, 5.0, C1)
+    return local_resolution(*two_regions[1:], MASK, PIXEL, 5.0, NO_SYMMETRY)
 
 
 def sides():
@@ -98,7 +97,7 @@ def test_gain_multiplies_the_bands(two_regions, analysis):
 def test_white_noise_has_no_resolution_anywhere():
     resolved = 0.0
     for seed in range(4):
-        found = local_resolution(noise(seed), noise(seed + 10), MASK, PIXEL, 16.0, C1)
+        found = local_resolution(noise(seed), noise(seed + 10), MASK, PIXEL, 16.0, NO_SYMMETRY)
         resolved += float(found.resolved[0].float().sum() / found.inside.sum()) / 4
         assert (found.resolution_angstrom[~found.resolved[0]] == found.coarsest_angstrom).all()
     assert resolved < 0.005
@@ -108,7 +107,7 @@ def test_white_noise_has_no_resolution_anywhere():
 @pytest.mark.parametrize("group", ["C1", "C4"])
 def test_threshold_is_three_standard_deviations_of_noise(group):
     """At a point on the axis, where a window sees every number four times in a map of fourfold symmetry."""
-    n, operators = 41, point_group(group)
+    n, symmetry = 41, Symmetry.named(group)
     mask = spherical_mask(n, 4.0, 140.0, 8.0)
     grid = LocalGrid.around(mask, 4.0, 5)
     band, centre = bands(grid.size, 4.0, 30.0)[2], grid.points // 2
@@ -116,8 +115,8 @@ def test_threshold_is_three_standard_deviations_of_noise(group):
     found, thresholds = [], []
     for _ in range(100):
         pair = torch.randn(2, n, n, n, generator=generator)
-        pair = sum(torch.rot90(pair, k, (2, 3)) for k in range(len(operators)))
-        judged = _judge(band, _flattened(grid.cut(pair[0]), grid.cut(pair[1])), grid.cut(mask), grid, operators)
+        pair = sum(torch.rot90(pair, k, (2, 3)) for k in range(len(symmetry)))
+        judged = _judge(band, _flattened(grid.cut(pair[0]), grid.cut(pair[1])), grid.cut(mask), grid, symmetry)
         found.append(judged.correlation[centre, centre, centre])
         thresholds.append(judged.correlation[centre, centre, centre] - judged.margin[centre, centre, centre])
     assert float(torch.stack(found).std()) * 3 == pytest.approx(float(thresholds[0]), rel=0.2)
@@ -126,13 +125,13 @@ def test_threshold_is_three_standard_deviations_of_noise(group):
 def test_padding_and_the_mask_agree_with_nothing():
     """Half maps of noise that are zero outside of a sphere, as M's are, and a mask beyond its border."""
     sphere = spherical_mask(N, PIXEL, 90.0, 1.0)
-    found = local_resolution(noise(5) * sphere, noise(6) * sphere, MASK, PIXEL, 8.0, C1)
+    found = local_resolution(noise(5) * sphere, noise(6) * sphere, MASK, PIXEL, 8.0, NO_SYMMETRY)
     assert found.resolved[0].float().mean() < 2e-3
 
 
 def test_equal_maps_are_resolved_to_the_end():
     volume = noise(5)
-    found = local_resolution(volume, volume, MASK, PIXEL, 5.0, C1)
+    found = local_resolution(volume, volume, MASK, PIXEL, 5.0, NO_SYMMETRY)
     inside = found.on_map(found.resolution_angstrom, 99.0)[MASK > 0.5]
     assert float(inside.max()) < 2.2 * PIXEL
 

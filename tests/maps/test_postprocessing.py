@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mlit.fourier.shells import frequency_radius
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import NO_SYMMETRY
 from mlit.maps.filters import low_pass
 from mlit.maps.mask import MaskResult, spherical_mask
 from mlit.maps.postprocessing import postprocess
@@ -36,7 +36,7 @@ def halves(sharp):
 
 @pytest.fixture(scope="module")
 def results(halves):
-    return postprocess(halves, point_group("C1"))
+    return postprocess(halves, NO_SYMMETRY)
 
 
 def test_bfactor_of_the_map_is_found_globally_and_locally(results):
@@ -53,7 +53,7 @@ def test_sharpened_maps_have_a_flat_spectrum_again(results, sharp):
 
 
 def test_given_bfactor_is_used_in_place_of_the_fitted_one(halves, results):
-    given = postprocess(halves, point_group("C1"), 0.0)
+    given = postprocess(halves, NO_SYMMETRY, 0.0)
     cut = low_pass(given.maps.filtered, PIXEL, halves.curves.resolution_angstrom())
     torch.testing.assert_close(given.maps.sharp, cut, atol=1e-4, rtol=0)
     assert given.maps.decay_angstrom2 == 0.0
@@ -62,7 +62,7 @@ def test_given_bfactor_is_used_in_place_of_the_fitted_one(halves, results):
 
 
 def test_noise_ends_with_nothing():
-    found = postprocess(judged(noise(3), noise(4)), point_group("C1"))
+    found = postprocess(judged(noise(3), noise(4)), NO_SYMMETRY)
     assert found.directional is found.anisotropic is found.local is None
     assert not found.maps.filtered.any()
     assert not found.maps.sharp.any()

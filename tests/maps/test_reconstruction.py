@@ -8,7 +8,7 @@ from mlit.fourier.centred import centred_irfft3
 from mlit.fourier.insertion import FourierSums, insert
 from mlit.fourier.pixels import FourierPixels
 from mlit.fourier.shells import frequency_radius, shell_index, shell_mean
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import NO_SYMMETRY, Symmetry
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.maps.fsc import fourier_shell_correlation
 from mlit.maps.reconstruction import combine, density, insert_particles
@@ -45,13 +45,13 @@ def slope(found, truth, sums, low, high):
 @pytest.mark.parametrize("name", ["C1", "C3", "D2", "C5"])
 def test_density_gives_back_the_molecule(name):
     """Measured: grey scale within 0.5 %, 1 % in the outermost ring."""
-    operators = point_group(name)
-    blobs = Blobs.molecule(0.2 * BOX * PIXEL, 1.6 * PIXEL).turned(operators)
+    symmetry = Symmetry.named(name)
+    blobs = Blobs.molecule(0.2 * BOX * PIXEL, 1.6 * PIXEL).turned(symmetry.point_group)
     rotation = rotations_everywhere(300)
     pixels, data, weight = noise_free(blobs, rotation)
     sums = FourierSums.zeros(2, BOX, PIXEL, RESOLUTION)
     insert(sums, 1, rotation, data, weight, pixels)
-    found, truth = density(sums, [1], operators).double(), band_limited(blobs, sums)
+    found, truth = density(sums, [1], symmetry).double(), band_limited(blobs, sums)
     assert slope(found, truth, sums, 0, 0.1) == pytest.approx(1, abs=0.02)
     assert slope(found, truth, sums, 0.1, 0.2) == pytest.approx(1, abs=0.02)
     assert slope(found, truth, sums, 0.2, 0.3) == pytest.approx(1, abs=0.03)
@@ -63,19 +63,19 @@ def test_density_gives_back_the_molecule(name):
 @pytest.mark.parametrize("name", ["C3", "D2"])
 def test_operators_equal_inserting_every_particle_in_all_orientations(name):
     """The molecule itself is not symmetric: both ways average it."""
-    operators = point_group(name)
+    symmetry = Symmetry.named(name)
     blobs = Blobs.molecule(0.2 * BOX * PIXEL, 1.6 * PIXEL)
     rotation = rotations_everywhere(300, seed=1)
     pixels, data, weight = noise_free(blobs, rotation)
     short, long = (FourierSums.zeros(1, BOX, PIXEL, RESOLUTION) for _ in range(2))
     insert(short, 0, rotation, data, weight, pixels)
-    for operator in operators:
+    for operator in symmetry.point_group:
         insert(long, 0, rotation @ operator, data, weight, pixels)
-    one, other = density(short, [0], operators), density(long, [0], operators[:1])
+    one, other = density(short, [0], symmetry), density(long, [0], NO_SYMMETRY)
     radius = plane_coordinates(short.size, 1 / short.size, 3).norm(dim=1).reshape(one.shape)
     difference = ((one - other) * (radius < 0.3)).norm() / (other * (radius < 0.3)).norm()
     assert float(difference) < 0.03
-    total, expected = combine(short, [0], operators)[1], combine(long, [0], operators[:1])[1]
+    total, expected = combine(short, [0], symmetry)[1], combine(long, [0], NO_SYMMETRY)[1]
     shells = slice(2, short.last_shell)
     ratio = shell_mean(total, short.size)[shells] / shell_mean(expected, long.size)[shells]
     assert torch.allclose(ratio, torch.ones_like(ratio), atol=0.03)
@@ -87,7 +87,7 @@ def test_combined_sums_are_hermitian():
     sums = FourierSums.zeros(1, BOX, PIXEL, RESOLUTION)
     pixels, images, power = noise_free(Blobs.molecule(12.0, 3.2), rotation)
     insert(sums, 0, rotation, images, power, pixels)
-    data, weight = combine(sums, [0], point_group("C1"))
+    data, weight = combine(sums, [0], NO_SYMMETRY)
     plane, heavy = data[:, :, 0], weight[:, :, 0]
     assert torch.allclose(plane, torch.roll(plane.flip(0, 1), (1, 1), (0, 1)).conj(), atol=1e-3)
     assert torch.allclose(heavy, torch.roll(heavy.flip(0, 1), (1, 1), (0, 1)))
@@ -100,7 +100,7 @@ def test_weight_is_the_information_in_each_voxel():
     sums = FourierSums.zeros(1, BOX, PIXEL, RESOLUTION)
     weight = torch.ones(600, pixels.count)
     insert(sums, 0, rotation, weight.to(torch.complex64), weight, pixels)
-    total = shell_mean(combine(sums, [0], point_group("C1"))[1], sums.size)
+    total = shell_mean(combine(sums, [0], NO_SYMMETRY)[1], sums.size)
     shell = torch.arange(sums.size // 2 + 1)
     inner = slice(3, sums.last_shell)
     assert torch.allclose(total[inner] * 2 * shell[inner] / 600, torch.ones(sums.last_shell - 3), atol=0.06)
@@ -113,7 +113,7 @@ def test_groups_add_and_the_prior_shrinks_towards_zero():
     insert(whole, 0, rotation, data, weight, pixels)
     for group in (0, 1):
         insert(split, group, rotation[group::2], data[group::2], weight[group::2], pixels)
-    none = point_group("C1")
+    none = NO_SYMMETRY
     together = density(whole, [0], none)
     assert torch.allclose(density(split, [0, 1], none), together, atol=1e-3 * float(together.abs().max()))
     weak = torch.full((whole.size // 2 + 1,), 1e-6)
@@ -132,10 +132,10 @@ def test_nothing_lies_beyond_the_resolution():
     sums = FourierSums.zeros(1, BOX, PIXEL, 9.0)
     coarse = FourierPixels.inside(BOX, PIXEL, 9.0)
     insert(sums, 0, rotation, data[:, : coarse.count], weight[:, : coarse.count], coarse)
-    data, weight = combine(sums, [0], point_group("C1"))
+    data, weight = combine(sums, [0], NO_SYMMETRY)
     beyond = frequency_radius(sums.size) > sums.length_angstrom / 9.0 + 2
     assert float(weight[beyond].abs().max()) == 0
-    assert bool(torch.isfinite(density(sums, [0], point_group("C1"))).all())
+    assert bool(torch.isfinite(density(sums, [0], NO_SYMMETRY)).all())
 
 
 def test_particles_are_inserted_with_their_own_ctf_power_and_amplitude():

@@ -11,6 +11,7 @@ from mlit.fourier.insertion import FourierSums
 from mlit.fourier.resize import crop_or_pad
 from mlit.fourier.shells import frequency_radius, shell_mean
 from mlit.fourier.trilinear import gridding_profile
+from mlit.geometry.map_symmetry import NO_SYMMETRY, Symmetry
 from mlit.geometry.symmetry import point_group
 from mlit.maps.filters import filter_by_shells, low_pass
 from mlit.maps.mask import MaskResult, spherical_mask
@@ -28,7 +29,6 @@ from mlit.maps.references import (
 SIZE, PIXEL = 32, 3.0
 SHELLS = SIZE // 2 + 1
 LAST = 14  # last shell of the sums
-C1 = point_group("C1")
 EVERYWHERE = torch.ones(SIZE, SIZE, SIZE)
 radius = frequency_radius(SIZE)
 PROFILE = gridding_profile(SIZE)
@@ -70,16 +70,16 @@ def settings(shared=0.0, tight_box=10.0, diameter=60.0, posterior_mean=True):
     return ReferenceSettings(diameter, shared, tight_box, posterior_mean)
 
 
-def references(sums, how=None, mask=EVERYWHERE, operators=C1, halves=None):
+def references(sums, how=None, mask=EVERYWHERE, symmetry=NO_SYMMETRY, halves=None):
     how = how or settings()
-    halves = halves or half_maps(sums, operators, how, mask)
-    return reference_maps(sums, halves, operators, how), halves
+    halves = halves or half_maps(sums, symmetry, how, mask)
+    return reference_maps(sums, halves, symmetry, how), halves
 
 
-def prior_of(sums, half, halves, operators=C1):
+def prior_of(sums, half, halves, symmetry=NO_SYMMETRY):
     """Inverse power of the signal that half maps of this weight and correlation tell of."""
     folds = len(sums.rows) // 2
-    weight = combine(sums, list(range(half * folds, (half + 1) * folds)), operators)[1]
+    weight = combine(sums, list(range(half * folds, (half + 1) * folds)), symmetry)[1]
     return shell_mean(weight, SIZE) * (1 / halves.signal - 1)
 
 
@@ -116,7 +116,7 @@ def turned(volume, operator):
 
 def test_these_sums_hold_what_they_should():
     volumes = noise(2)
-    found = density(sums_of(volumes, 1 + radius), [1], C1)
+    found = density(sums_of(volumes, 1 + radius), [1], NO_SYMMETRY)
     inside = radius.round() <= LAST
     assert near(spectrum(found), spectrum(volumes[1]) * inside)
 
@@ -128,8 +128,8 @@ def test_a_reference_is_the_density_of_the_other_groups(shared):
     assert maps.shape == (6, SIZE, SIZE, SIZE)
     for group, others in ((0, [1, 2]), (1, [0, 2]), (4, [3, 5])):
         prior = prior_of(sums, group // 3, halves)
-        alone = density(sums, others, C1, prior)
-        both = density(sums, others + ([3, 4, 5] if group < 3 else [0, 1, 2]), C1, prior)
+        alone = density(sums, others, NO_SYMMETRY, prior)
+        both = density(sums, others + ([3, 4, 5] if group < 3 else [0, 1, 2]), NO_SYMMETRY, prior)
         found, alone, both = spectrum(maps[group]), spectrum(alone), spectrum(both)
         if shared == 0:
             assert near(found, alone)
@@ -148,7 +148,7 @@ def test_with_one_group_a_half_the_reference_is_the_whole_half():
     _, _, sums = noisy_sums(folds=1)
     maps, halves = references(sums)
     for half in (0, 1):
-        assert near(maps[half], density(sums, [half], C1, prior_of(sums, half, halves)))
+        assert near(maps[half], density(sums, [half], NO_SYMMETRY, prior_of(sums, half, halves)))
 
 
 def test_images_of_a_group_do_not_touch_its_own_reference():
@@ -207,7 +207,7 @@ def test_shells_shrink_as_the_correlation_says(folds):
     signal, share = halves.signal, (1 - 1 / folds) if folds > 1 else 1.0
     expected = share * signal / (share * signal + 1 - signal)
     others = list(range(1, folds)) or [0]
-    plain = density(sums, others, C1)
+    plain = density(sums, others, NO_SYMMETRY)
     ratio = shell_mean(spectrum(maps[0]).abs().square(), SIZE) / shell_mean(spectrum(plain).abs().square(), SIZE)
     kept = slice(1, LAST + 1)
     torch.testing.assert_close(ratio[kept].sqrt(), expected[kept], rtol=1e-3, atol=1e-6)
@@ -223,12 +223,12 @@ def test_posterior_mean_is_closest_to_the_truth():
     def error(volume):
         return float((spectrum(volume) - spectrum(truth))[inside].abs().square().sum())
 
-    plain = density(sums, [0], C1)
-    best = error(density(sums, [0], C1, 2.0 / SNR))
+    plain = density(sums, [0], NO_SYMMETRY)
+    best = error(density(sums, [0], NO_SYMMETRY, 2.0 / SNR))
     assert error(maps[0]) < 0.5 * error(plain)
     assert error(maps[0]) < 1.03 * best
     for factor in (0.5, 2.0):
-        assert error(density(sums, [0], C1, factor * 2.0 / SNR)) > best
+        assert error(density(sums, [0], NO_SYMMETRY, factor * 2.0 / SNR)) > best
 
 
 def test_posterior_mean_trusts_no_voxel_more_than_its_weight():
@@ -255,7 +255,7 @@ def test_plain_references_are_cut_where_the_halves_cease_to_agree(folds):
     maps, halves = references(sums, settings(posterior_mean=False))
     finest = halves.significant_resolution_angstrom
     assert 2.2 * PIXEL < finest < 4 * PIXEL
-    plain = density(sums, [0] if folds == 1 else [1, 2], C1)
+    plain = density(sums, [0] if folds == 1 else [1, 2], NO_SYMMETRY)
     assert near(maps[0], low_pass(plain, PIXEL, finest), 1e-4)
     shell, cut = radius, SIZE * PIXEL / finest
     found, full = centred_rfftn(maps[0], 3).abs(), centred_rfftn(plain, 3).abs()
@@ -281,27 +281,29 @@ def test_references_are_masked_and_cut_to_the_tight_box():
 
 @pytest.mark.parametrize("name", ["C2", "C4", "D2"])
 def test_references_have_the_symmetry(name):
-    """These operators map the grid to itself, so that the average over turned maps is exact."""
-    operators = point_group(name)
+    """These symmetry map the grid to itself, so that the average over turned maps is exact."""
+    symmetry = Symmetry.named(name)
     _, _, sums = noisy_sums(folds=2)
-    maps, halves = references(sums, operators=operators)
+    maps, halves = references(sums, symmetry=symmetry)
     inside = radius < LAST + 0.4
     alone, _ = references(sums, halves=halves)
     for volume, before in ((maps[0], alone[0]), (maps[3], alone[3])):
-        copies = torch.stack([turned(volume, operator) for operator in operators])
+        copies = torch.stack([turned(volume, operator) for operator in symmetry.point_group])
         for copy in copies[1:]:
             assert near(spectrum(copy)[inside], spectrum(volume)[inside], 1e-4)
-        average = torch.stack([turned(before, operator) for operator in operators]).mean(0)
+        average = torch.stack([turned(before, operator) for operator in symmetry.point_group]).mean(0)
         assert not near(average, before, 0.3)
-    expected = density(sums, [1], operators, prior_of(sums, 0, halves, operators))
+    expected = density(sums, [1], symmetry, prior_of(sums, 0, halves, symmetry))
     assert near(spectrum(maps[0])[inside], spectrum(expected)[inside])
 
 
 def test_symmetry_averages_the_noise():
     _, _, sums = noisy_sums(folds=1)
     plain, _ = references(sums, settings(posterior_mean=False))
-    fourfold = half_maps(sums, point_group("C4"), settings(), EVERYWHERE)
-    expected = torch.stack([turned(half_maps(sums, C1, settings(), EVERYWHERE).first, o) for o in point_group("C4")])
+    fourfold = half_maps(sums, Symmetry.named("C4"), settings(), EVERYWHERE)
+    expected = torch.stack(
+        [turned(half_maps(sums, NO_SYMMETRY, settings(), EVERYWHERE).first, o) for o in point_group("C4")]
+    )
     inside = radius < LAST - 1
     assert near(spectrum(fourfold.first)[inside], spectrum(expected.mean(0))[inside], 1e-4)
     assert fourfold.first.square().mean() < 0.5 * plain[0].square().mean()
@@ -310,13 +312,13 @@ def test_symmetry_averages_the_noise():
 def test_half_maps_come_from_the_first_and_the_last_groups():
     _, _, sums = noisy_sums(folds=2)
     mask = spherical_mask(SIZE, PIXEL, 60.0, 9.0)
-    halves = half_maps(sums, C1, settings(), mask, seed=3)
-    assert torch.equal(halves.first, density(sums, [0, 1], C1))
-    assert torch.equal(halves.second, density(sums, [2, 3], C1))
+    halves = half_maps(sums, NO_SYMMETRY, settings(), mask, seed=3)
+    assert torch.equal(halves.first, density(sums, [0, 1], NO_SYMMETRY))
+    assert torch.equal(halves.second, density(sums, [2, 3], NO_SYMMETRY))
     assert halves.pixel_size_angstrom == PIXEL
     assert torch.equal(halves.mask.mask, mask)
     assert halves.mask.volume_fraction == pytest.approx(float(mask.mean()))
-    again, other = (half_maps(sums, C1, settings(), mask, seed=seed) for seed in (3, 4))
+    again, other = (half_maps(sums, NO_SYMMETRY, settings(), mask, seed=seed) for seed in (3, 4))
     assert torch.equal(again.curves.randomised, halves.curves.randomised)
     assert not torch.equal(other.curves.randomised, halves.curves.randomised)
 
@@ -324,7 +326,7 @@ def test_half_maps_come_from_the_first_and_the_last_groups():
 def test_a_mask_is_made_where_none_is_given(molecule, render):
     volume = render(molecule * 0.2, SIZE, PIXEL, 5.0)
     sums = sums_of(volume + 0.02 * volume.std() * noise(2), torch.full_like(radius, 1.0))
-    halves = half_maps(sums, C1, settings(diameter=50.0), None, 12.0)
+    halves = half_maps(sums, NO_SYMMETRY, settings(diameter=50.0), None, 12.0)
     assert halves.mask.kind == "density"
     inside = volume > 0.3 * volume.max()
     assert halves.mask.mask[inside].min() > 0.99
@@ -333,7 +335,7 @@ def test_a_mask_is_made_where_none_is_given(molecule, render):
 
 def test_signal_stays_within_bounds_and_ends_with_the_significant_shells():
     _, _, sums = noisy_sums(folds=1)
-    halves = half_maps(sums, C1, settings(), EVERYWHERE)
+    halves = half_maps(sums, NO_SYMMETRY, settings(), EVERYWHERE)
     signal, frequency = halves.signal, halves.curves.frequency_per_angstrom
     assert float(signal.min()) == pytest.approx(LEAST_CORRELATION)
     last = round(SIZE * PIXEL / halves.significant_resolution_angstrom)
@@ -387,14 +389,14 @@ def test_symmetric_noise_is_significant_nowhere():
             PIXEL,
             mask,
             i,
-            symmetry_order=24,
+            symmetry=Symmetry.named("O"),
         )
         for i in range(10)
     ]
     assert sorted(halves.significant_resolution_angstrom for halves in found)[2] == pytest.approx(SIZE * PIXEL)
     assert found[0].independent_fraction == pytest.approx(0.2 / 24)
     sums = sums_of(noise(2), torch.full_like(radius, 2.0))
-    assert half_maps(sums, point_group("D2"), settings(), EVERYWHERE).independent_fraction == pytest.approx(0.25)
+    assert half_maps(sums, Symmetry.named("D2"), settings(), EVERYWHERE).independent_fraction == pytest.approx(0.25)
 
 
 def test_references_of_noise_hold_next_to_nothing():
@@ -420,7 +422,7 @@ def test_an_empty_half_gives_empty_references():
 def test_sums_are_left_as_they_were():
     _, _, sums = noisy_sums(folds=2)
     before = sums.rows.clone()
-    references(sums, settings(shared=12.0), operators=point_group("C2"))
+    references(sums, settings(shared=12.0), symmetry=Symmetry.named("C2"))
     assert torch.equal(sums.rows, before)
 
 

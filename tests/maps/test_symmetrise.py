@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from mlit.fourier.trilinear import corners
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.maps.symmetrise import fall_off, split_group, symmetrise
 
 SIZE = 20
@@ -38,16 +38,16 @@ def plain_sum(grid, operators):
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_cosets_give_the_sum_over_all_operators(name):
-    operators, grid = point_group(name), random_grid()
-    found, expected = symmetrise(grid, operators), plain_sum(grid, operators)
+    symmetry, grid = Symmetry.named(name), random_grid()
+    found, expected = symmetrise(grid, symmetry, SIZE), plain_sum(grid, symmetry.point_group)
     assert float((found - expected).norm() / expected.norm()) < 1e-5
 
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_products_of_the_parts_are_the_group(name):
-    operators = point_group(name)
-    onto_grid, cosets = split_group(operators)
-    products = torch.einsum("cij,tjk->ctik", cosets, onto_grid).flatten(0, 1)
+    operators = Symmetry.named(name).point_group
+    onto_grid, (cosets, _) = split_group(Symmetry(operators))
+    products = torch.einsum("tij,cjk->ctik", onto_grid, cosets).flatten(0, 1)
     assert len(products) == len(operators)
     distance = torch.cdist(products.flatten(1), operators.flatten(1))
     assert distance.argmin(1).unique().numel() == len(operators)
@@ -55,29 +55,29 @@ def test_products_of_the_parts_are_the_group(name):
 
 
 def test_icosahedral_sums_take_five_interpolations():
-    onto_grid, cosets = split_group(point_group("I"))
+    onto_grid, (cosets, _) = split_group(Symmetry.named("I"))
     assert (len(onto_grid), len(cosets)) == (12, 5)
 
 
 @pytest.mark.parametrize("name", ["C3", "D2", "I"])
 def test_symmetric_sums_stay_as_they_are_under_every_operator_of_the_grid(name):
     """Summing again multiplies by the order, where operators map the grid onto itself."""
-    onto_grid, _ = split_group(point_group(name))
-    once = symmetrise(random_grid(), onto_grid)
-    assert torch.allclose(symmetrise(once, onto_grid), len(onto_grid) * once, atol=1e-2)
+    onto_grid, _ = split_group(Symmetry.named(name))
+    once = symmetrise(random_grid(), Symmetry(onto_grid), SIZE)
+    assert torch.allclose(symmetrise(once, Symmetry(onto_grid), SIZE), len(onto_grid) * once, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", ["C3", "I3"])
 def test_fall_off_sampled_coarsely_is_that_of_its_definition(name):
-    size, operators = 130, point_group(name)
+    size, symmetry = 130, Symmetry.named(name)
     axis = (torch.arange(size, dtype=torch.float64) - size // 2) / size
     rows = slice(size // 2, size // 2 + 1)
     z, y, x = torch.meshgrid(axis[rows], axis, axis, indexing="ij")
     place = torch.stack([x, y, z], -1)
     expected = torch.zeros_like(x)
-    for operator in operators:
+    for operator in symmetry.point_group:
         on_grid = ((operator - operator.round()).abs() < 1e-6).all(1)
-        expected += (torch.sinc(place @ operator.T) ** torch.where(on_grid, 2, 4)).prod(-1) / len(operators)
+        expected += (torch.sinc(place @ operator.T) ** torch.where(on_grid, 2, 4)).prod(-1) / len(symmetry)
     inside = place.norm(dim=-1) < 0.4
-    ratio = fall_off(size, operators)[rows] / expected
+    ratio = fall_off(size, symmetry, 1.0)[rows] / expected
     assert float((ratio - 1)[inside].abs().max()) < 5e-4

@@ -8,7 +8,7 @@ import torch
 from mlit.deformation.local_coordinates import View
 from mlit.fourier.insertion import FourierSums
 from mlit.fourier.slices import ReferenceTable
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import NO_SYMMETRY
 from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
@@ -132,7 +132,7 @@ def test_a_map_shows_fine_detail_if_images_are_put_on_both_spheres():
         sums = FourierSums.zeros(1, 72, PIXEL, 3.2)
         one = torch.ones(tilts, dtype=torch.float64)
         insert_particles(sums, cut, view, torch.zeros(1, dtype=torch.long), one, one[None])
-        found = density(sums, [0], point_group("C1"))
+        found = density(sums, [0], NO_SYMMETRY)
         truth = blobs.volume(sums.size, sums.pixel_size_angstrom).float()
         radius = plane_coordinates(sums.size, sums.pixel_size_angstrom, 3).norm(dim=1).reshape(truth.shape)
         ball = torch.sigmoid((38 - radius) / 1.5).float()

@@ -16,21 +16,21 @@ MEASURE = """
 import sys
 from mlit.benchmark.one_iteration import peak_memory_mib
 from mlit.fourier.insertion import FourierSums
-from mlit.geometry.symmetry import point_group
+from mlit.geometry.map_symmetry import Symmetry
 from mlit.maps.references import ReferenceSettings, half_maps, reference_maps
 from mlit.parallel import one_thread_each, reuse_memory
 
 reuse_memory()
 box, fits = int(sys.argv[1]), sys.argv[2] == "fits"
-operators, settings = point_group("D2").float(), ReferenceSettings(box / 2)
+symmetry, settings = Symmetry.named("D2"), ReferenceSettings(box / 2)
 sums = FourierSums.zeros(4 if fits else 2, box, 1.0, 2.0)
 sums.rows.normal_()
 sums.rows[..., 2].abs_().add_(1)
 before = peak_memory_mib()
 with one_thread_each():
-    halves = half_maps(sums, operators, settings)
+    halves = half_maps(sums, symmetry, settings)
     if fits:
-        reference_maps(sums, halves, operators, settings)
+        reference_maps(sums, halves, symmetry, settings)
 print(peak_memory_mib() - before)
 """
 
