@@ -5,6 +5,9 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from mlit.deformation.imaging import Imaging
+from mlit.fourier.centred import centred_rfftn
+from mlit.fourier.insertion import FourierSums
+from mlit.fourier.trilinear import gridding_profile
 from mlit.geometry.rotations import matrix_from_euler, matrix_from_rotvec
 from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.optics.ctf import Optics
@@ -97,6 +100,17 @@ class Blobs:
         """Blobs with the symmetry of a point group."""
         copies = torch.einsum("oij,bj->obi", operators, self.centre).reshape(-1, 3)
         return Blobs(copies, self.weight.repeat(len(operators)) / len(operators), self.sigma)
+
+
+def sums_of_map(volume: Float[Tensor, "z y x"], pixel_size: float) -> FourierSums:
+    """Sums from which a map follows exactly, as if all its views had been inserted."""
+    n = volume.shape[-1]
+    profile = gridding_profile(n)
+    spectrum = centred_rfftn(volume.float() * profile[:, None, None] * profile[:, None] * profile, 3) * pixel_size**3
+    channels = torch.stack([spectrum.real, spectrum.imag, torch.ones_like(spectrum.real)], -1)
+    channels[:, :, 0] /= 2  # the plane kx = 0 gets its Friedel mates added
+    rows = torch.fft.fftshift(channels, dim=(0, 1)).reshape(1, -1, 3)
+    return FourierSums(rows, n, pixel_size, 2 * pixel_size)
 
 
 def flat_geometry(tilts: int, side: float, defocus: float = 1.0) -> SeriesGeometry:

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mlit.fourier.shells import cube_edge
 from mlit.geometry.rotations import matrix_from_rotvec, rotvec_from_matrix
 
 X, Y, Z = -1, -2, -3
@@ -63,7 +62,7 @@ class RigidMotion:
         return RigidMotion(rotation, torch.linalg.solve(torch.stack(powers).sum(0), self.shift_angstrom))
 
 
-def _displace(volume: Float[Tensor, "z y x"], axis: int, shift: Tensor) -> Float[Tensor, "z y x"]:
+def displace(volume: Float[Tensor, "z y x"], axis: int, shift: Tensor) -> Float[Tensor, "z y x"]:
     """Shift every line along an axis by its own number of pixels (broadcast, size one along that axis)."""
     n = volume.shape[axis]
     shape = [1, 1, 1]
@@ -82,14 +81,20 @@ def rotate_plane(
     Every shear is an exact band-limited shift of lines (Unser, Thévenaz & Yaroslavsky 1995). A tensor, of length one
     along both axes, gives every plane its own angle.
     """
-    n, angle = cube_edge(volume), torch.as_tensor(angle_rad, dtype=torch.float64)
-    offset = torch.arange(n, device=volume.device, dtype=volume.dtype) - n // 2
-    shapes = {axis: [n if axis - 1 == step else 1 for step in (-4, -3, -2)] for axis in (first, second)}
-    along_first = -torch.tan(angle / 2).to(volume) * offset.reshape(shapes[second])
-    along_second = torch.sin(angle).to(volume) * offset.reshape(shapes[first])
-    volume = _displace(volume, first, along_first)
-    volume = _displace(volume, second, along_second)
-    return _displace(volume, first, along_first)
+    angle = torch.as_tensor(angle_rad, dtype=torch.float64)
+    along_first = -torch.tan(angle / 2).to(volume) * _from_centre(volume, second)
+    along_second = torch.sin(angle).to(volume) * _from_centre(volume, first)
+    volume = displace(volume, first, along_first)
+    volume = displace(volume, second, along_second)
+    return displace(volume, first, along_first)
+
+
+def _from_centre(volume: Float[Tensor, "z y x"], axis: int) -> Tensor:
+    """Distance in pixels from index n // 2 along an axis, of length one along the others."""
+    n = volume.shape[axis]
+    shape = [1, 1, 1]
+    shape[axis] = n
+    return (torch.arange(n, device=volume.device, dtype=volume.dtype) - n // 2).reshape(shape)
 
 
 def move_map(volume: Float[Tensor, "z y x"], motion: RigidMotion, pixel_size_angstrom: float) -> Float[Tensor, "z y x"]:
@@ -109,7 +114,7 @@ def move_map(volume: Float[Tensor, "z y x"], motion: RigidMotion, pixel_size_ang
         volume = rotate_plane(volume, Z, X, about_y)
         volume = rotate_plane(volume, Y, Z, about_x)
     for axis, shift in zip((X, Y, Z), (motion.shift_angstrom / pixel_size_angstrom).to(volume), strict=True):
-        volume = _displace(volume, axis, shift)
+        volume = displace(volume, axis, shift)
     return volume
 
 
