@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import torch
 from omegaconf import DictConfig, OmegaConf
 from scipy.spatial import KDTree
+from torch import Tensor
 
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
 from mlit.maps.references import ReferenceSettings
+from mlit.project.filaments import filaments, neighbours_on_filaments
 from mlit.project.project import Project
 from mlit.project.warp_project import load_warp_project
 from mlit.training.denoise_run import make_denoiser
@@ -81,6 +84,23 @@ def warn_of_duplicates(project: Project, diameter_angstrom: float) -> None:
         )
 
 
+def group_filaments(project: Project, species: Species) -> Tensor | None:
+    """Give each particle the number of its filament, if it is of one; say where both half sets show the same."""
+    helix = species.map_symmetry.helix
+    if helix is None:
+        return None
+    pairs = neighbours_on_filaments(project, helix, species.diameter_angstrom)
+    half = project.particles.half_set
+    crossing = int((half[pairs[:, 0]] != half[pairs[:, 1]]).sum())
+    if crossing:
+        LOG.warning(
+            "%d pairs of particles in different half sets show the same units of a filament: the FSC is too good; "
+            "give whole filaments to one half set in the particle table",
+            crossing,
+        )
+    return torch.from_numpy(filaments(pairs, len(half)))
+
+
 def make_species(cfg: DictConfig) -> Species:
     """Say what the molecule is."""
     pixel = cfg.species.pixel_size_angstrom
@@ -97,7 +117,8 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     """Assemble the LightningModule of a run."""
     species = make_species(cfg)
     species.check_against(project)
-    group, folds = assign_groups(project, cfg.seed, None if cfg.schedule.iterations else 1)
+    together = group_filaments(project, species)
+    group, folds = assign_groups(project, cfg.seed, None if cfg.schedule.iterations else 1, together)
     options: Any = OmegaConf.to_container(cfg.model, resolve=True)
     candidates, compared_in = candidates_from(options.pop("candidates")), options.pop("compared_in_iteration")
     check_model_options(options)

@@ -126,12 +126,15 @@ def map_box(references: ReferenceSettings, pixel_size_angstrom: float, wanted: i
     return wanted
 
 
-def assign_groups(project: Project, seed: int, folds: int | None = None) -> tuple[Int[Tensor, " particle"], int]:
+def assign_groups(
+    project: Project, seed: int, folds: int | None = None, together: Int[Tensor, " particle"] | None = None
+) -> tuple[Int[Tensor, " particle"], int]:
     """Group of every particle: half set times folds plus a random fold.
 
     The references of a particle leave out its fold. In small half sets the share of a particle in its own
     reference matters most, and they are cut into more folds. ``folds`` gives their number all the same: one is enough
-    where nothing is fitted.
+    where nothing is fitted. Rows with the same number in ``together`` share noise and are not torn apart: by default
+    each stands alone.
 
     Returns
     -------
@@ -142,14 +145,18 @@ def assign_groups(project: Project, seed: int, folds: int | None = None) -> tupl
     for series in project.series:
         used[series.particle_index] = True
     used &= torch.from_numpy(project.particles.weight > 0)
-    smallest = min(int((used & (half == h)).sum()) for h in (0, 1))
+    together = torch.arange(len(half)) if together is None else together
+    smallest = min(len(together[used & (half == h)].unique()) for h in (0, 1))
     if folds is None:
         folds = max(1, min(MAX_FOLDS, smallest // 2, 2 * MAX_FOLDS * PARTICLES_PER_FOLD // max(smallest, 1)))
     generator = torch.Generator().manual_seed(seed)
     fold = torch.zeros_like(half)
     for h in (0, 1):
         members = (used & (half == h)).nonzero().squeeze(1)
-        fold[members[torch.randperm(len(members), generator=generator)]] = torch.arange(len(members)) % folds
+        parts, part = together[members].unique(return_inverse=True)
+        of_part = torch.empty_like(parts)
+        of_part[torch.randperm(len(parts), generator=generator)] = torch.arange(len(parts)) % folds
+        fold[members] = of_part[part]
     return half * folds + fold, folds
 
 

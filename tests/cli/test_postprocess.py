@@ -95,6 +95,7 @@ def test_noise_is_called_noise(call, tmp_path, caplog):
         (("species.half_maps=[a.mrc,b.mrc]",), "species.diameter"),
         (("species.half_maps=[a.mrc,b.mrc]", "species.diameter=-1"), "above zero"),
         (("species.half_maps=[a.mrc,b.mrc]", "species.diameter=90", "species.symmetry=X3"), "symmetry"),
+        (("species.half_maps=[a.mrc,b.mrc]", "species.diameter=90", "species.helical_units=3"), "helical_rise=0"),
         (("species.half_maps=[a.mrc,b.mrc]", "species.mask=no.mrc"), "no.mrc"),
     ],
 )

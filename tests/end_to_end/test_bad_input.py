@@ -102,6 +102,12 @@ CASES = {
     "one half set only": (one_half_set_only, r"no particle is in half set 2.*assigned"),
     "unknown symmetry": (with_words("species.symmetry=C0"), r"symmetry.*C0.*use C1"),
     "another unknown symmetry": (with_words("species.symmetry=Q7"), r"symmetry.*Q7.*use C1"),
+    "one unit of a helix": (with_words("species.helical_rise=5"), r"helical_units=1.*2 or more"),
+    "helix without a rise": (with_words("species.helical_units=3"), r"helical_rise=0.*above zero.*hand"),
+    "helix in a small box": (
+        with_words("species.helical_units=4", "species.helical_rise=40", "species.box=36"),
+        r"helical_units=4.*half of the box.*larger species\.box",
+    ),
     "diameter of zero": (with_words("species.diameter=0"), r"species\.diameter=0.*above zero"),
     "negative diameter": (with_words("species.diameter=-170"), r"species\.diameter=-170.*above zero"),
     "diameter in nanometres": (with_words("species.diameter=17"), r"species\.diameter=17.*in Å"),

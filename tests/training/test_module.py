@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 import torch
 
 from mlit.errors import InputError
+from mlit.geometry.map_symmetry import Helix
+from mlit.maps.helical import wind
+from mlit.maps.mask import spherical_mask
 from mlit.optim.levenberg_marquardt import Outcome
 from mlit.optim.solvers import GaussNewton
 from mlit.training import model_selection
@@ -72,6 +76,19 @@ def test_every_optimiser_improves_every_series(small, config, words):
         assert status.log_posterior_end > status.log_posterior_start + 5
         assert raw(module, name).abs().max() > 0.05
         assert not module.model(name).blocks["defocus"].raw.any()
+
+
+def test_a_helical_species_has_helical_references(small, config):
+    helix = ("species.helical_units=4", "species.helical_twist=-30", "species.helical_rise=12.5")
+    module = run(small, config("schedule.iterations=[{resolution_angstrom: 25, blocks: [poses]}]", *helix))
+    assert module.references is not None
+    assert module.maps.settings.symmetry.helix == Helix(4, math.radians(-30), 12.5)
+    halves = module.maps.halves
+    volume, pixel = halves.first, halves.pixel_size_angstrom
+    wound = wind(volume, module.maps.settings.symmetry.helix, pixel)
+    core = spherical_mask(volume.shape[-1], pixel, 80.0, 1.0) > 0.5
+    assert float((wound - volume)[core].norm() / volume[core].norm()) < 0.1
+    assert halves.independent_fraction < 0.5 * halves.mask.volume_fraction
 
 
 def test_blocks_that_are_not_named_keep_still(small, config):

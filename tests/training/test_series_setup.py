@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from mlit.errors import InputError
+from mlit.geometry.map_symmetry import Helix
 from mlit.likelihood.signal_weights import SignalWeights
+from mlit.project.filaments import filaments, neighbours_on_filaments
+from mlit.training.assembly import group_filaments
 from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model
 
 POSES = {
@@ -179,3 +182,43 @@ def test_molecules_that_can_be_seen_are_taken(small):
 def test_impossible_options_are_refused(options):
     with pytest.raises(InputError, match=rf"model\.{next(iter(options))}"):
         check_model_options(options)
+
+
+def on_filaments(project):
+    """Two filaments along x, side by side, with segments every 40 Å, and one particle elsewhere; in one series."""
+    x = np.arange(8) * 40.0
+    first = np.stack([x, np.zeros(8), np.zeros(8)], -1)
+    position = np.concatenate([first, first + np.array([0, 60.0, 0]), [[900.0, 900.0, 0]]])
+    euler = np.tile([[0.0, 90.0, 0.0]], (17, 1))  # the axis lies along x
+    project = with_halves(project, [1, 2] * 8 + [1])
+    particles = dataclasses.replace(project.particles, position_angstrom=position[:, None], euler_deg=euler[:, None])
+    series = dataclasses.replace(project.series[0], particle_index=torch.arange(17))
+    return dataclasses.replace(project, particles=particles, series=(series,))
+
+
+def test_segments_that_show_the_same_units_stay_together(small):
+    project, helix = on_filaments(small), Helix(5, 1.0, 10.0)
+    pairs = neighbours_on_filaments(project, helix, 200.0)
+    neighbours = {tuple(sorted(pair)) for pair in pairs.tolist()}
+    assert neighbours == {(i, i + 1) for i in (*range(7), *range(8, 15))}
+    number = filaments(pairs, 17)
+    assert len(set(number.tolist())) == 3
+    assert len(set(number[:8].tolist())) == len(set(number[8:16].tolist())) == 1
+    assert not len(neighbours_on_filaments(project, Helix(3, 1.0, 10.0), 200.0))
+    group, folds = assign_groups(project, 0, 2, torch.from_numpy(number))
+    assert folds == 2
+    for filament in (range(8), range(8, 16)):
+        assert len({int(group[i]) for i in filament}) == 2  # one of each half set
+
+
+def test_filaments_in_both_half_sets_are_warned_of(small, caplog):
+    species = Species("x", 200.0, "C1", helical_units=5, helical_twist_deg=30.0, helical_rise_angstrom=10.0)
+    together = group_filaments(on_filaments(small), species)
+    assert together is not None
+    assert "14 pairs of particles in different half sets show the same units" in caplog.text
+    assert group_filaments(small, Species("x", 200.0, "C1")) is None
+
+
+def test_a_helix_has_to_fit_into_the_diameter():
+    with pytest.raises(InputError, match=r"helical_units=5.*at most 3"):
+        Species("x", 160.0, "C1", helical_units=5, helical_rise_angstrom=50.0)

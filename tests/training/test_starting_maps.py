@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from mlit.errors import InputError
+from mlit.geometry.map_symmetry import NO_SYMMETRY
 from mlit.io.mrc import write_mrc
 from mlit.maps.references import ReferenceSettings
 from mlit.training.map_maker import MapSettings
@@ -90,7 +91,7 @@ def test_mask_beside_the_molecule_is_refused(written):
 
 
 def settings(folds=2, mask=None):
-    return MapSettings(ReferenceSettings(150.0), 40, 8.0, folds, torch.eye(3)[None], mask)
+    return MapSettings(ReferenceSettings(150.0), 40, 8.0, folds, NO_SYMMETRY, mask)
 
 
 def test_each_group_gets_the_map_of_its_half(written):
