@@ -15,8 +15,10 @@ from mrcfile.dtypes import HEADER_DTYPE
 
 from mlit.errors import InputError
 from mlit.io.atomic import atomic_write
+from mlit.io.reading import file_size
 
 _HEADER_BYTES = 1024
+_PIXEL_RANGE = (1e-3, 1e5)  # Å; what lies outside was never meant
 _DTYPES = {0: np.dtype("i1"), 1: np.dtype("i2"), 2: np.dtype("f4"), 6: np.dtype("u2"), 12: np.dtype("f2")}
 
 
@@ -95,8 +97,11 @@ def read_mrc(path: Path | str) -> tuple[np.ndarray, float | None]:
     path = Path(path)
     header = read_mrc_header(path)
     dtype = _DTYPES[header.mode].newbyteorder(header.byte_order)
-    values = np.fromfile(path, dtype, count=math.prod(header.shape), offset=header.data_offset_bytes)
-    array = values.astype(np.float32).reshape(header.shape)
+    try:
+        values = np.fromfile(path, dtype, count=math.prod(header.shape), offset=header.data_offset_bytes)
+        array = values.astype(np.float32).reshape(header.shape)
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: {_size_text(header)} do not fit into the memory; is it the right file?") from error
     return (array[0] if header.shape[0] == 1 else array), header.pixel_size_angstrom
 
 
@@ -129,12 +134,15 @@ def write_mrc(
                 mrc.nstart = placed_as.start_px
 
 
+def _size_text(header: MrcHeader) -> str:
+    return " × ".join(str(n) for n in reversed(header.shape)) + " values"
+
+
 def _header_bytes(path: Path) -> bytes:
+    file_size(path, "MRC file")  # refuses what is no file
     try:
         with path.open("rb") as stream:
             raw = stream.read(_HEADER_BYTES)
-    except FileNotFoundError:
-        raise InputError(f"{path}: MRC file not found; check the path") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InputError(f"{path}: MRC file cannot be read ({reason})") from error
@@ -157,7 +165,8 @@ def _byte_order(raw: bytes, path: Path) -> Literal["<", ">"]:
 def _pixel_size(cell_angstrom: float, samples: int) -> float | None:
     if samples <= 0 or not math.isfinite(cell_angstrom) or cell_angstrom <= 0:
         return None
-    return cell_angstrom / samples
+    pixel = cell_angstrom / samples
+    return pixel if _PIXEL_RANGE[0] <= pixel <= _PIXEL_RANGE[1] else None
 
 
 def _origin(field: np.void) -> tuple[float, float, float]:

@@ -15,9 +15,10 @@ import pandas as pd
 from mlit.errors import InputError
 from mlit.io.atomic import atomic_write
 from mlit.io.numbers import LARGEST
-from mlit.io.reading import read_text
+from mlit.io.reading import LARGEST_TABLE, read_text
 
 _TOKEN = re.compile(r"\"([^\"]*)\"(?=\s|$)|'([^']*)'(?=\s|$)|(\S+)")
+_MOST_BLOCKS, _MOST_COLUMNS = 5000, 5000
 _PLAIN = re.compile(r"[^\s#_\"'][^\s]*")
 
 
@@ -45,7 +46,7 @@ def read_star(path: Path | str, kind: str = "STAR file") -> dict[str, pd.DataFra
     path = Path(path)
     blocks: dict[str, pd.DataFrame] = {}
     current: _Block | None = None
-    for number, line in enumerate(read_text(path, kind).splitlines(), start=1):
+    for number, line in enumerate(read_text(path, kind, LARGEST_TABLE).splitlines(), start=1):
         tokens = _tokens(line)
         if not tokens:
             continue
@@ -53,7 +54,9 @@ def read_star(path: Path | str, kind: str = "STAR file") -> dict[str, pd.DataFra
             _close(current, blocks)
             current = _Block(path, tokens[0][len("data_") :])
             if current.name in blocks:
-                raise InputError(f"{path}: line {number}: data_{current.name} is there twice; rename one")
+                raise InputError(f"{path}: line {number}: data_{current.name[:80]} is there twice; rename one")
+            if len(blocks) >= _MOST_BLOCKS:
+                raise InputError(f"{path}: line {number}: more than {_MOST_BLOCKS} tables; is it a {kind}?")
         elif current is None:
             raise InputError(f"{path}: line {number}: text before the first data_ block; is it a {kind}?")
         else:
@@ -140,7 +143,9 @@ class _Block:
     def _add_column(self, tokens: list[str], number: int) -> None:
         name = tokens[0][1:]
         if name in self.columns:
-            raise InputError(f"{self.path}: line {number}: column {name} is there twice; remove one")
+            raise InputError(f"{self.path}: line {number}: column {name[:80]} is there twice; remove one")
+        if len(self.columns) >= _MOST_COLUMNS:
+            raise InputError(f"{self.path}: line {number}: more than {_MOST_COLUMNS} columns; is it a table?")
         self.columns.append(name)
         if not self.is_loop:
             self.pairs.append(tokens[1])

@@ -6,10 +6,13 @@ from pathlib import Path
 import lxml.etree as etree
 
 from mlit.errors import InputError
+from mlit.io.file_names import checked_path
 from mlit.io.numbers import format_number, parse_number, parse_positive
 from mlit.io.warp.xml_document import XmlDocument, read_xml, write_xml
 
 _LARGEST_BIN_TIMES = 10.0
+_LARGEST_PIXEL_ANGSTROM = 1e4
+_LARGEST_DIMENSION_PX = 1e6
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def read_settings(path: Path | str) -> WarpSettings:
             "give the tilt-series settings (Extension *.tomostar)"
         )
     x, y, z = (
-        parse_positive(_text(root, "Tomo", f"Dimensions{axis}", path), f"{path}: Tomo/Dimensions{axis}")
+        _positive(root, "Tomo", f"Dimensions{axis}", path, _LARGEST_DIMENSION_PX)
         for axis in "XYZ"
     )
     return WarpSettings(
@@ -85,7 +88,7 @@ def read_settings(path: Path | str) -> WarpSettings:
         data_folder=_folder(path, _text(root, "Import", "DataFolder", path)),
         processing_folder=_folder(path, _text(root, "Import", "ProcessingFolder", path)),
         extension=extension,
-        pixel_size_angstrom=parse_positive(_text(root, "Import", "PixelSize", path), f"{path}: Import/PixelSize"),
+        pixel_size_angstrom=_positive(root, "Import", "PixelSize", path, _LARGEST_PIXEL_ANGSTROM),
         bin_times=_bin_times(root, path),
         tomogram_size_px=(x, y, z),
         voltage_kv=_number(root, "CTF", "Voltage", path, 300.0),
@@ -142,6 +145,13 @@ def _number(root: etree._Element, section: str, name: str, path: Path, default: 
     return parse_number(text, f"{path}: {section}/{name}")
 
 
+def _positive(root: etree._Element, section: str, name: str, path: Path, largest: float) -> float:
+    value = parse_positive(_text(root, section, name, path), f"{path}: {section}/{name}")
+    if value > largest:
+        raise InputError(f"{path}: {section}/{name} is {value:g}; it is {largest:g} at most")
+    return value
+
+
 def _bin_times(root: etree._Element, path: Path) -> float:
     value = _number(root, "Import", "BinTimes", path, 0.0)
     if not 0 <= value <= _LARGEST_BIN_TIMES:
@@ -150,7 +160,7 @@ def _bin_times(root: etree._Element, path: Path) -> float:
 
 
 def _folder(settings_path: Path, written: str) -> Path:
-    folder = Path(written.replace("\\", "/"))
+    folder = Path(checked_path(written, f"{settings_path}: folder"))
     if folder.is_absolute() and not folder.exists():
         return settings_path.parent / folder.name
     return settings_path.parent / folder

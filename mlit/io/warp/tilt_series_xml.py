@@ -15,11 +15,13 @@ import lxml.etree as etree
 import numpy as np
 
 from mlit.errors import InputError
+from mlit.io.file_names import checked_path
 from mlit.io.numbers import format_number, parse_bool, parse_number, parse_numbers
 from mlit.io.warp.xml_document import XmlDocument, read_xml, write_xml
 from mlit.io.warp.xml_grids import fill_grid, grid_values
 
 _KIND = "tilt-series XML"
+_LARGEST_SIZE_ANGSTROM = 1e8
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ class TiltSeriesXml:
     @property
     def movie_paths(self) -> tuple[str, ...]:
         """Tilt movies, relative to the data folder, with forward slashes."""
-        return tuple(text.replace("\\", "/") for text in self._tilt_list("MoviePath"))
+        where = f"{self.path}: MoviePath of tilt"
+        return tuple(checked_path(text, f"{where} {t}") for t, text in enumerate(self._tilt_list("MoviePath"), start=1))
 
     # ---- attributes of the root
 
@@ -161,7 +164,7 @@ class TiltSeriesXml:
     @property
     def data_directory(self) -> str:
         """Folder of the `.tomostar`, as written; often a path of another computer."""
-        return self.document.root.get("DataDirectory", "").replace("\\", "/")
+        return checked_path(self.document.root.get("DataDirectory", ""), f"{self.path}: DataDirectory")
 
     @property
     def is_deselected(self) -> bool:
@@ -318,8 +321,10 @@ class TiltSeriesXml:
         size = parse_numbers(text, count, f"{self.path}: {name}")
         if all(length == 0 for length in size):
             return None
-        if min(size) <= 0:
-            raise InputError(f"{self.path}: {name} is '{text}'; sizes must be above zero")
+        if min(size) <= 0 or max(size) > _LARGEST_SIZE_ANGSTROM:
+            raise InputError(
+                f"{self.path}: {name} is '{text}'; sizes must be above zero and below {_LARGEST_SIZE_ANGSTROM:g} Å"
+            )
         return size
 
     def _grid(self, name: str, dimensions: int, default: float) -> np.ndarray:

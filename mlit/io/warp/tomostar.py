@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlit.errors import InputError
+from mlit.io.file_names import checked_path
 from mlit.io.star import column_numbers, read_star, write_star
 
 
@@ -50,7 +51,10 @@ def read_tomostar(path: Path | str) -> Tomostar:
     if "wrpMovieName" not in table.columns or table.empty:
         raise InputError(f"{path}: lists no tilt movies (column wrpMovieName); import the series again")
     return Tomostar(
-        movie_names=tuple(str(name) for name in table["wrpMovieName"]),
+        movie_names=tuple(
+            checked_path(str(name), f"{path}: row {row}: wrpMovieName")
+            for row, name in enumerate(table["wrpMovieName"], start=1)
+        ),
         angle_deg=column_numbers(table, "wrpAngleTilt", str(path)),
         dose=column_numbers(table, "wrpDose", str(path)),
         axis_angle_deg=(column_numbers(table, "wrpAxisAngle", str(path)) if "wrpAxisAngle" in table.columns else None),

@@ -11,7 +11,9 @@ from mlit.io.atomic import atomic_write
 from mlit.io.reading import read_bytes
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_DECLARATION = re.compile(rb"^\s*(<\?xml[^>]*\?>)")
+_DECLARATION = re.compile(rb"^\s*(<\?xml[^>]{0,200}\?>)")
+_MOST_TAGS = 1_500_000  # opening and closing ones; the finest grids of M take a tenth
+_MOST_ATTRIBUTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class XmlDocument:
 def read_xml(path: Path, root_name: str, kind: str) -> XmlDocument:
     """Read an XML file without ever resolving entities or opening the network.
 
+    Sizes are bounded before parsing, and the depth by the parser, so that a hostile file costs neither time nor
+    memory.
+
     Parameters
     ----------
     path : Path
@@ -53,9 +58,11 @@ def read_xml(path: Path, root_name: str, kind: str) -> XmlDocument:
     Raises
     ------
     InputError
-        If the file is absent, damaged, declares entities or a document type, or has another root.
+        If the file is absent, too large, damaged, declares entities or a document type, or has another root.
     """
     content = read_bytes(path, kind)
+    if content.count(b"<") > _MOST_TAGS or content.count(b"=") > _MOST_ATTRIBUTES:
+        raise InputError(f"{path}: {kind} holds more elements than one can have; is it the right file?")
     alien = InputError(f"{path}: {kind} declares a document type or entities; remove the declaration")
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise alien
@@ -65,13 +72,13 @@ def read_xml(path: Path, root_name: str, kind: str) -> XmlDocument:
     try:
         tree = etree.ElementTree(etree.fromstring(content, parser))
     except (etree.XMLSyntaxError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:300]
         raise InputError(f"{path}: {kind} is damaged ({reason}); restore or regenerate it") from error
     if tree.docinfo.internalDTD is not None:
         raise alien
-    found = tree.getroot().tag
+    found = str(tree.getroot().tag)
     if found != root_name:
-        raise InputError(f"{path}: is no {kind} (its root is <{found}>, <{root_name}> is expected)")
+        raise InputError(f"{path}: is no {kind} (its root is <{found[:80]}>, <{root_name}> is expected)")
     return XmlDocument(tree, content.startswith(_BYTE_ORDER_MARK), _declaration(content))
 
 
