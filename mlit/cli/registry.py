@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 from mlit.cli.suggest import did_you_mean
@@ -18,7 +19,8 @@ class Verb:
     Attributes
     ----------
     name
-        What a person types; the config is ``conf/NAME.yaml``, the code ``mlit/cli/NAME.py``.
+        What a person types; the config is ``conf/NAME.yaml``, the code ``mlit/cli/NAME.py``, with an underscore behind
+        where the name is a word of Python.
     summary
         One line for the list of commands.
     example
@@ -35,7 +37,7 @@ class Verb:
     def load(self) -> Callable[[Any], None]:
         """Import the verb's module, only now as it may take seconds, and return its ``run(cfg)``."""
         with kept_for_good():
-            return import_module(f"mlit.cli.{self.name}").run
+            return import_module(f"mlit.cli.{self.name}{'_' * iskeyword(self.name)}").run
 
 
 @contextmanager
@@ -75,6 +77,12 @@ VERBS = {
             name="inspect",
             summary="say what a project holds and what is wrong with it, before any heavy work",
             example=f"{_PROJECT} species.diameter=280",
+        ),
+        Verb(
+            name="import",
+            summary="put alignments of IMOD or AreTomo into the metadata of a project",
+            example="data.settings=PROJECT/warp_tiltseries.settings import.alignments=FOLDER "
+            "import.pixel_size_angstrom=10 output=ALIGNED",
         ),
         Verb(
             name="refine",

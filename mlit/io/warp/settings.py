@@ -79,10 +79,7 @@ def read_settings(path: Path | str) -> WarpSettings:
             f"{path}: Import/Extension is '{extension}': these are frame-series settings; "
             "give the tilt-series settings (Extension *.tomostar)"
         )
-    x, y, z = (
-        _positive(root, "Tomo", f"Dimensions{axis}", path, _LARGEST_DIMENSION_PX)
-        for axis in "XYZ"
-    )
+    x, y, z = (_positive(root, "Tomo", f"Dimensions{axis}", path, _LARGEST_DIMENSION_PX) for axis in "XYZ")
     return WarpSettings(
         path=path,
         data_folder=_folder(path, _text(root, "Import", "DataFolder", path)),

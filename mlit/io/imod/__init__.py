@@ -1,0 +1,1 @@
+"""Alignments of IMOD: transforms, angles, local alignments and the command file of `tilt`."""

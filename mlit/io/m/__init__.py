@@ -1,0 +1,1 @@
+"""Files of M: population, data source, species."""
