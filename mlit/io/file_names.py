@@ -1,6 +1,6 @@
 """Names of files and folders that stand in metadata, checked before they touch the file system.
 
-Metadata come from other people and programs. A name that leads elsewhere (`../../x`, `/x`, `C:\\x`) must never decide
+Metadata come from other people and programs. A name that leads elsewhere (`../../x`, `/x`, `C:/x`) must never decide
 where mlit writes, and one that no file system takes must be a message, not a crash.
 """
 

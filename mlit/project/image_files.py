@@ -47,7 +47,7 @@ def find_images(xml: TiltSeriesXml, settings: WarpSettings) -> TiltImages:
     use_tilt = xml.use_tilt
     if not use_tilt.any():
         raise InputError(f"{xml.path}: UseTilt switches all tilts off; switch some on or exclude the series")
-    candidates = [_candidates(movie, xml, settings) for movie in xml.movie_paths]
+    candidates = [candidate_images(movie, xml, settings) for movie in xml.movie_paths]
     found = [next((path for path in paths if path.is_file()), None) for paths in candidates]
     missing = [i for i, path in enumerate(found) if path is None and use_tilt[i]]
     if missing:
@@ -61,8 +61,8 @@ def find_images(xml: TiltSeriesXml, settings: WarpSettings) -> TiltImages:
     return TiltImages(paths, _common_size(used, settings))
 
 
-def _candidates(movie: str, xml: TiltSeriesXml, settings: WarpSettings) -> list[Path]:
-    """Places where the average of a movie may lie, the most likely first."""
+def candidate_images(movie: str, xml: TiltSeriesXml, settings: WarpSettings) -> list[Path]:
+    """Return the places where the average of a movie may lie, the most likely first."""
     root = settings.path.parent
     written = Path(movie)
     bases = [settings.data_folder, root / xml.data_directory, settings.processing_folder, root]

@@ -59,7 +59,7 @@ class Project:
     Attributes
     ----------
     settings_path : Path
-        The settings file.
+        The file that describes the project: settings of Warp, or a population of M.
     series : tuple of SeriesInput
         Sorted by name; never empty.
     particles : ParticleTable

@@ -57,32 +57,76 @@ def load_warp_project(
     project_settings = _settings(settings, processing)
     names = series_names(project_settings)
     selected = select_series(names, series_glob, exclude)
-    xmls, failures = _read_xmls(selected, project_settings)
+    xmls, failures = read_xmls(selected, project_settings)
     table = _read_table(Path(particles), project_settings, xmls, coordinate_pixel_size_angstrom)
     table = match_series(table, names, Path(particles))
-    failures |= _strangers(table, names)
+    return collect_series(
+        project_settings.path,
+        {name: project_settings for name in selected},
+        xmls,
+        table,
+        failures | strangers(table, names),
+        particle_diameter_angstrom,
+        Path(particles),
+    )
+
+
+def collect_series(
+    path: Path,
+    settings: Mapping[str, WarpSettings],
+    xmls: Mapping[str, TiltSeriesXml],
+    table: ParticleTable,
+    failures: Mapping[str, str],
+    particle_diameter_angstrom: float | None,
+    particles: Path,
+) -> Project:
+    """Put a project together from the metadata of its series.
+
+    Parameters
+    ----------
+    path : Path
+        The file that describes the project.
+    settings : mapping of str to WarpSettings
+        The selected series, each with the settings that it was made with.
+    xmls : mapping of str to TiltSeriesXml
+        Their metadata; series without have failed.
+    table : ParticleTable
+        All particles, with the names of the series.
+    failures : mapping of str to str
+        Series that cannot be used so far, and why.
+    particle_diameter_angstrom : float, optional
+        As in `load_warp_project`.
+    particles : Path
+        The particle file, for messages.
+
+    Raises
+    ------
+    InputError
+        If no series is left, or a half set is empty.
+    """
+    failed = dict(failures)
     loaded: list[SeriesInput] = []
-    for name in selected:
+    for name, own in settings.items():
         index = np.flatnonzero(table.series_name == name)
         if not index.size:
-            failures[name] = "has no particles"
+            failed[name] = "has no particles"
         elif name in xmls:
             try:
-                series = load_series(name, xmls[name], project_settings, index)
+                series = load_series(name, xmls[name], own, index)
                 size = series.geometry.volume_size_angstrom.tolist()
-                check_inside(table, index, size, particle_diameter_angstrom, Path(particles))
+                check_inside(table, index, size, particle_diameter_angstrom, particles)
                 loaded.append(series)
             except InputError as error:
-                failures[name] = str(error)
+                failed[name] = str(error)
     if not loaded:
-        raise InputError(_nothing_left(project_settings.path, failures))
-    _check_halves(table, loaded, Path(particles))
+        raise InputError(_nothing_left(path, failed))
+    _check_halves(table, loaded, particles)
     return Project(
-        settings_path=project_settings.path,
+        settings_path=path,
         series=tuple(loaded),
         particles=table,
-        failures=dict(sorted(failures.items())),
-        pixel_size_angstrom=project_settings.binned_pixel_size_angstrom,
+        failures=dict(sorted(failed.items())),
+        pixel_size_angstrom=loaded[0].pixel_size_angstrom,
     )
 
 
@@ -96,8 +140,8 @@ def _settings(path: Path | str, processing: Path | str | None) -> WarpSettings:
     return replace(settings, processing_folder=Path(processing))
 
 
-def _read_xmls(names: Sequence[str], settings: WarpSettings) -> tuple[dict[str, TiltSeriesXml], dict[str, str]]:
-    """XML of every series that has a good one, and why the others have none."""
+def read_xmls(names: Sequence[str], settings: WarpSettings) -> tuple[dict[str, TiltSeriesXml], dict[str, str]]:
+    """Return the XML of every series that has a good one, and why the others have none."""
     xmls: dict[str, TiltSeriesXml] = {}
     failures: dict[str, str] = {}
     for name in names:
@@ -124,8 +168,8 @@ def _read_table(
     return read_particles(path, pixels, settings.tomogram_size_angstrom, sizes, coordinate_pixel)
 
 
-def _strangers(table: ParticleTable, names: Sequence[str]) -> dict[str, str]:
-    """Series that particles name and the project lacks."""
+def strangers(table: ParticleTable, names: Sequence[str]) -> dict[str, str]:
+    """Return the series that particles name and the project lacks, each with the reason that it cannot be used."""
     found, counts = np.unique(table.series_name.astype(str), return_counts=True)
     known = set(names)
     return {

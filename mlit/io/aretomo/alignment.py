@@ -1,8 +1,8 @@
 """`.aln` of AreTomo: axis, shift and angle of every tilt, and shifts of patches of the images.
 
 AreTomo looks up the point a of an aligned image (from its centre, tilt axis along y) in the raw one at
-Rz(ROT) a + local shift + (TX, TY), counted from the centre of the raw image. The local shift at p = Rz(ROT) a is the mean
-of the shifts of the good patches, weighted with exp(-100 ((Δx / width)² + (Δy / height)²)).
+Rz(ROT) a + local shift + (TX, TY), counted from the centre of the raw image. The local shift at p = Rz(ROT) a is the
+mean of the shifts of the good patches, weighted with exp(-100 ((Δx / width)² + (Δy / height)²)).
 """
 
 from dataclasses import dataclass, replace

@@ -1,9 +1,9 @@
 """`…local.xf`: alignments of parts of the field, as `tiltalign` writes and `tilt` reads them.
 
-The first line holds the numbers of areas along x and y, the centre of the first area and their spacing in pixels of the
-aligned images (counted from 1), whether x-axis tilts follow, the pixel size, and whether Z factors follow. Then, for each
-area (x fastest): changes of the tilt angles, changes of the x-axis tilts, pairs of Z factors, and a transform for each
-tilt.
+The first line holds the numbers of areas along x and y, the centre of the first area and their spacing in pixels of
+the aligned images (counted from 1), whether x-axis tilts follow, the pixel size, and whether Z factors follow. Then,
+for each area (x fastest): changes of the tilt angles, changes of the x-axis tilts, pairs of Z factors, and a transform
+for each tilt.
 """
 
 from dataclasses import dataclass

@@ -59,7 +59,7 @@ class TiltCommand:
         return None if not text else checked_path(text, f"{self.path}: {key}")
 
     def excluded_views(self) -> frozenset[int]:
-        """Views that are left out, counted from 1 (EXCLUDELIST, EXCLUDELIST2)."""
+        """Return the views that are left out, counted from 1 (EXCLUDELIST, EXCLUDELIST2)."""
         views: set[int] = set()
         for key in ("EXCLUDELIST", "EXCLUDELIST2", "EXCLUDE"):
             for word in (self.entry(key) or "").replace(",", " ").split():

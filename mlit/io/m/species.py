@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlit.errors import InputError
 from mlit.io.m.guid import checked_guid
 from mlit.io.m.params import copied, new_document, read_entries, read_params, set_entries, set_params
 from mlit.io.numbers import format_number, parse_bool, parse_integer, parse_number, parse_positive
@@ -95,6 +96,8 @@ def read_species(path: Path | str) -> MSpecies:
     params = read_params(document.root, str(path))
     sources = read_entries(document.root, "UsedDataSources/DataSource", ("GUID", "Version"), str(path))
     samples = parse_integer(params.get("TemporalResolutionMovement", "1"), f"{path}: TemporalResolutionMovement")
+    if not 1 <= samples <= _MOST_SAMPLES:
+        raise InputError(f"{path}: TemporalResolutionMovement is {samples}; it is 1 to {_MOST_SAMPLES}")
     return MSpecies(
         path=path,
         guid=checked_guid(params.get("GUID", ""), f"{path}: GUID"),
@@ -104,7 +107,7 @@ def read_species(path: Path | str) -> MSpecies:
         pixel_size_angstrom=parse_positive(params.get("PixelSize"), f"{path}: PixelSize"),
         diameter_angstrom=parse_positive(params.get("DiameterAngstrom"), f"{path}: DiameterAngstrom"),
         symmetry=params.get("Symmetry", "C1"),
-        samples=min(max(samples, 1), _MOST_SAMPLES),
+        samples=samples,
         ewald=parse_bool(params.get("DoEwald", "False"), f"{path}: DoEwald"),
         ewald_reverse=parse_bool(params.get("EwaldReverse", "True"), f"{path}: EwaldReverse"),
         resolution_angstrom=parse_number(params.get("GlobalResolution", "-1"), f"{path}: GlobalResolution"),
@@ -130,12 +133,13 @@ def write_species(path: Path | str, species: MSpecies) -> None:
         "PixelSize": species.pixel_size_angstrom,
         "DiameterAngstrom": species.diameter_angstrom,
         "TemporalResolutionMovement": species.samples,
-        "TemporalResolutionRotation": species.samples,
         "GlobalResolution": species.resolution_angstrom,
     }
     for name, value in numbers.items():
         if name not in old or parse_number(old[name], name) != value:
             params[name] = format_number(value)
+    if "TemporalResolutionMovement" in params:
+        params["TemporalResolutionRotation"] = params["TemporalResolutionMovement"]
     changed = {name: value for name, value in params.items() if old.get(name, "").lower() != value.lower()}
     set_params(document.root, changed)
     used = ({"GUID": guid, "Version": version} for guid, version in species.used_sources.items())
