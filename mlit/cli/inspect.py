@@ -10,8 +10,9 @@ from rich.table import Table
 from mlit.cli.project_summary import SeriesSummary, summarise
 from mlit.maps.references import ReferenceSettings
 from mlit.project.project import Project
-from mlit.project.warp_project import load_warp_project
+from mlit.training.assembly import load_warp
 from mlit.training.memory import RunSize, estimate_memory
+from mlit.training.population_data import is_population, load_population, with_species
 from mlit.training.series_setup import assign_groups, map_box
 
 _WIDTH_WITHOUT_TERMINAL = 170  # characters, so that no column is cut in a log
@@ -30,17 +31,9 @@ def run(cfg: DictConfig) -> None:
     InputError
         If no series can be used.
     """
-    exclude = tuple(str(name) for name in cfg.data.exclude)
+    cfg = with_species(cfg)
     diameter = cfg.species.diameter
-    project = load_warp_project(
-        cfg.data.settings,
-        cfg.data.particles,
-        cfg.data.series,
-        exclude,
-        particle_diameter_angstrom=diameter,
-        coordinate_pixel_size_angstrom=cfg.data.coordinate_pixel_size_angstrom,
-        processing=cfg.data.processing,
-    )
+    project = load_population(cfg) if is_population(cfg) else load_warp(cfg)
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
     summaries = summarise(project)
     console.print(_series_table(summaries))

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from mlit.report.figures import write_figures
 from mlit.training import run as training
+from mlit.training.population_data import with_species
 
 
 def run(cfg: DictConfig) -> None:
@@ -16,6 +17,7 @@ def run(cfg: DictConfig) -> None:
     cfg
         The composed ``conf/refine.yaml`` or ``conf/reconstruct.yaml``.
     """
+    cfg = with_species(cfg)
     done = training.refine(cfg)
     if done or not (Path(cfg.output) / "figures").is_dir():
         write_figures(Path(cfg.output), cfg.species.name)

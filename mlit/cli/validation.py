@@ -146,7 +146,8 @@ def _check_output(values: Mapping[str, Any]) -> None:
     config = OmegaConf.create(dict(values))
     try:
         output = Path(config.output).absolute() if has_key(values, "output") else None
-        settings = Path(config.data.settings).resolve() if has_key(values, "data.settings") else None
+        named = [key for key in ("settings", "population") if has_key(values, f"data.{key}")]
+        settings = Path(config.data[named[0]]).resolve() if named else None
     except OmegaConfBaseException as error:
         raise InputError(one_line(error)) from error
     if output is None:

@@ -15,6 +15,7 @@ from mlit.project.xml_weights import xml_with_weights
 from mlit.report.figures import write_figures
 from mlit.report.weights_figure import write_weights_figure
 from mlit.training import run as training
+from mlit.training.population_data import with_species
 
 LOG = logging.getLogger("mlit")
 THRESHOLD = 0.143
@@ -28,6 +29,7 @@ def run(cfg: DictConfig) -> None:
     cfg
         The composed ``conf/weights.yaml``.
     """
+    cfg = with_species(cfg)
     output = Path(cfg.output)
     if cfg.weights.reset:
         reset(cfg, output)

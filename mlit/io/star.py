@@ -44,27 +44,26 @@ def read_star(path: Path | str, kind: str = "STAR file") -> dict[str, pd.DataFra
         If the file is absent, no text, without a table, or has a row with too few or too many values.
     """
     path = Path(path)
-    blocks: dict[str, pd.DataFrame] = {}
+    blocks: dict[str, _Block] = {}
     current: _Block | None = None
     for number, line in enumerate(read_text(path, kind, LARGEST_TABLE).splitlines(), start=1):
         tokens = _tokens(line)
         if not tokens:
             continue
         if tokens[0].startswith("data_") and len(tokens) == 1:
-            _close(current, blocks)
             current = _Block(path, tokens[0][len("data_") :])
             if current.name in blocks:
                 raise InputError(f"{path}: line {number}: data_{current.name[:80]} is there twice; rename one")
             if len(blocks) >= _MOST_BLOCKS:
                 raise InputError(f"{path}: line {number}: more than {_MOST_BLOCKS} tables; is it a {kind}?")
+            blocks[current.name] = current
         elif current is None:
             raise InputError(f"{path}: line {number}: text before the first data_ block; is it a {kind}?")
         else:
             current.add(tokens, number)
-    _close(current, blocks)
     if not blocks:
         raise InputError(f"{path}: holds no table; is it a {kind}?")
-    return blocks
+    return {name: block.table() for name, block in blocks.items()}
 
 
 def write_star(path: Path | str, blocks: Mapping[str, pd.DataFrame], decimals: int = 6) -> None:
@@ -124,7 +123,7 @@ class _Block:
     def __init__(self, path: Path, name: str) -> None:
         self.path = path
         self.name = name
-        self.columns: list[str] = []
+        self.columns: dict[str, None] = {}  # in order, and quick to look up
         self.pairs: list[str] = []
         self.rows: list[list[str]] = []
         self.is_loop = False
@@ -146,7 +145,7 @@ class _Block:
             raise InputError(f"{self.path}: line {number}: column {name[:80]} is there twice; remove one")
         if len(self.columns) >= _MOST_COLUMNS:
             raise InputError(f"{self.path}: line {number}: more than {_MOST_COLUMNS} columns; is it a table?")
-        self.columns.append(name)
+        self.columns[name] = None
         if not self.is_loop:
             self.pairs.append(tokens[1])
 
@@ -161,15 +160,10 @@ class _Block:
 
     def table(self) -> pd.DataFrame:
         rows = self.rows if self.is_loop else [self.pairs] if self.columns else []
-        table = pd.DataFrame(rows, columns=self.columns, dtype=object)
+        table = pd.DataFrame(rows, columns=list(self.columns), dtype=object)
         if not self.is_loop:
             table.attrs["star_list"] = True
         return table
-
-
-def _close(block: _Block | None, blocks: dict[str, pd.DataFrame]) -> None:
-    if block is not None:
-        blocks[block.name] = block.table()
 
 
 def _tokens(line: str) -> list[str]:

@@ -8,8 +8,8 @@ import torch
 from mlit.geometry.spline import natural_spline_weights
 from mlit.project.external_alignment import ExternalAlignment, points_in_plane, straight_position_px
 
-SAMPLES = 33  # along each axis of the image
-NODE_COUNTS = (2, 3, 4, 5, 6, 8, 10, 12)
+SAMPLES = 49  # along each axis of the image
+NODE_COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16)
 GOOD_ENOUGH_PX = 0.1
 NOTHING_PX = 0.01
 

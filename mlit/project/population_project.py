@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from mlit.errors import InputError
 from mlit.io.m.source import MSource
-from mlit.io.m.species import MSpecies
 from mlit.io.particles import ParticleTable, read_particles
 from mlit.io.series_names import series_key
 from mlit.io.warp.settings import WarpSettings
@@ -36,6 +35,8 @@ def load_population_project(
     exclude: Sequence[str] = (),
     particle_diameter_angstrom: float | None = None,
     processing: Path | str | None = None,
+    particles: Path | str | None = None,
+    coordinate_pixel_size_angstrom: float | None = None,
 ) -> Project:
     """Read and check one species of a population and the tilt series of all its sources.
 
@@ -47,10 +48,12 @@ def load_population_project(
         The `.population` file.
     species : str, optional
         Name or beginning of the GUID; needed where there are several.
-    series_glob, exclude, processing
+    series_glob, exclude, processing, coordinate_pixel_size_angstrom
         As in `load_warp_project`.
     particle_diameter_angstrom : float, optional
         Of the molecule; by default that of the species.
+    particles : Path or str, optional
+        Another particle table than that of the species, such as the result of an earlier run.
 
     Raises
     ------
@@ -68,7 +71,8 @@ def load_population_project(
         found, failed = read_xmls([name], series.settings[name])
         xmls |= found
         failures |= failed
-    table = _particles(chosen, series)
+    table_path = chosen.file("particles") if particles is None else Path(particles)
+    table = _particles(table_path, series, coordinate_pixel_size_angstrom)
     return collect_series(
         tree.population.path,
         {name: source_settings(series.settings[name], xmls.get(name)) for name in selected},
@@ -76,7 +80,7 @@ def load_population_project(
         table,
         failures | strangers(table, list(series.settings)),
         particle_diameter_angstrom or chosen.diameter_angstrom,
-        chosen.file("particles"),
+        table_path,
     )
 
 
@@ -87,7 +91,7 @@ def _series_of_sources(tree: PopulationTree, processing: Path | str | None) -> _
         _check_source(source)
         own = _base_settings(source, processing)
         for file in source.files:
-            name = PurePosixPath(file.name).name.removesuffix(".tomostar")
+            name = file.series_name
             if name in settings:
                 raise InputError(
                     f"{source.path}: has a series {name}, as has {settings[name].path}; results are named after "
@@ -122,10 +126,13 @@ def _base_settings(source: MSource, processing: Path | str | None) -> WarpSettin
     )
 
 
-def _particles(species: MSpecies, series: _SeriesOfSources) -> ParticleTable:
+def _particles(path: Path, series: _SeriesOfSources, coordinate_pixel_size: float | None) -> ParticleTable:
     """Read the particles; they name their series by hash, or by name where the hash is unknown."""
-    path = species.file("particles")
-    table = read_particles(path)
+    settings = next(iter(series.settings.values()))
+    size = settings.tomogram_size_angstrom
+    table = read_particles(
+        path, settings.pixel_size_angstrom, size, coordinate_pixel_size_angstrom=coordinate_pixel_size
+    )
     if "wrpSourceHash" in table.source.columns:
         hashes = (str(text) for text in table.source["wrpSourceHash"])
         names = [series.key_of_hash.get(h, str(n)) for h, n in zip(hashes, table.series_name, strict=True)]

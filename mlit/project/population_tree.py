@@ -77,7 +77,7 @@ def _members(
 ) -> tuple[Member, ...]:
     members = []
     for reference in references:
-        member = read(population.path.parent / reference.path)
+        member = read(reference.below(population.path.parent))
         if not same_guid(member.guid, reference.guid):
             raise InputError(
                 f"{population.path}: says that {reference.path} has the GUID {reference.guid}, but it has "

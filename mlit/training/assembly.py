@@ -25,6 +25,7 @@ from mlit.training.memory import RunSize
 from mlit.training.model_selection import ModelSelection, Options, candidates_from, check_candidates
 from mlit.training.module import RefinementModule
 from mlit.training.partial_sums import PartialSums
+from mlit.training.population_data import is_population, load_population
 from mlit.training.schedule import Iteration, Schedule, never_refined
 from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model, map_box
 from mlit.training.starting_maps import starting_mask, starting_references
@@ -49,7 +50,18 @@ SHELLS_AT_LEAST = 2  # in a fit, counted in inverse diameters
 
 def load_project(cfg: DictConfig) -> Project:
     """Read the project, and say what was set aside."""
-    project = load_warp_project(
+    project = load_population(cfg) if is_population(cfg) else load_warp(cfg)
+    for name, reason in project.failures.items():
+        LOG.warning("%s is left out: %s", name, reason)
+    warn_of_duplicates(project, cfg.species.diameter)
+    count = sum(len(series.particle_index) for series in project.series)
+    LOG.info("%d series, %d particles, %g Å/px", len(project.series), count, project.pixel_size_angstrom)
+    return project
+
+
+def load_warp(cfg: DictConfig) -> Project:
+    """Read a project of Warp."""
+    return load_warp_project(
         Path(cfg.data.settings),
         Path(cfg.data.particles),
         cfg.data.series,
@@ -58,12 +70,6 @@ def load_project(cfg: DictConfig) -> Project:
         cfg.data.coordinate_pixel_size_angstrom,
         cfg.data.processing,
     )
-    for name, reason in project.failures.items():
-        LOG.warning("%s is left out: %s", name, reason)
-    warn_of_duplicates(project, cfg.species.diameter)
-    count = sum(len(series.particle_index) for series in project.series)
-    LOG.info("%d series, %d particles, %g Å/px", len(project.series), count, project.pixel_size_angstrom)
-    return project
 
 
 def warn_of_duplicates(project: Project, diameter_angstrom: float) -> None:

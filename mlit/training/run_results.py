@@ -67,7 +67,9 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
             "chosen": [candidate.label for candidate in module.chosen],
             "left_out": dict(project.failures) | left_out,
             "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
-            "input_sha256": {str(path): content_hash(Path(path)) for path in (cfg.data.settings, cfg.data.particles)},
+            "input_sha256": {
+                str(path): content_hash(Path(path)) for path in (project.settings_path, cfg.data.particles)
+            },
         },
     )
     LOG.info("FSC 0.143 at %.2f Å from %d series, in %.0f s", resolution, len(used), seconds)

@@ -108,7 +108,7 @@ def test_text_that_looks_like_a_number_stays_text(name):
 
 
 def test_all_missing_values_are_named_at_once():
-    with pytest.raises(InputError, match=r"output=…, data\.settings=…, data\.particles=…, species\.diameter=…"):
+    with pytest.raises(InputError, match=r"output=…, species\.diameter=…, data\.settings=…, data\.particles=…"):
         validated_overrides(Composer("refine"), [], multirun=False)
     assert validated_overrides(Composer("refine"), [], multirun=False, complete=False) == []
 

@@ -20,11 +20,15 @@ class MReference:
     guid : str
         Identity, which the file has to repeat.
     path : str
-        Relative to the population, with forward slashes.
+        Relative to the population, as it is written.
     """
 
     guid: str
     path: str
+
+    def below(self, folder: Path) -> Path:
+        """Return the path of the file, given the folder of the population."""
+        return folder / self.path.replace("\\", "/")
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,9 @@ def write_population(path: Path | str, population: MPopulation) -> None:
 
 
 def _references(document: XmlDocument, place: str, path: Path) -> tuple[MReference, ...]:
-    return tuple(
-        MReference(
-            checked_guid(entry["GUID"], f"{path}: {place} {number}"),
-            checked_path(entry["Path"], f"{path}: {place} {number}: Path"),
-        )
-        for number, entry in enumerate(read_entries(document.root, place, ("GUID", "Path"), str(path)), start=1)
-    )
+    references = []
+    for number, entry in enumerate(read_entries(document.root, place, ("GUID", "Path"), str(path)), start=1):
+        where = f"{path}: {place} {number}"
+        checked_path(entry["Path"], f"{where}: Path")
+        references.append(MReference(checked_guid(entry["GUID"], where), entry["Path"]))
+    return tuple(references)

@@ -34,6 +34,11 @@ class MSourceFile:
     hash: str
     name: str
 
+    @property
+    def series_name(self) -> str:
+        """Name of the series, as its XML is called."""
+        return self.name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".tomostar")
+
 
 @dataclass(frozen=True)
 class MSource:
@@ -96,7 +101,7 @@ def read_source(path: Path | str) -> MSource:
         previous_version=params.get("PreviousVersion", ""),
         pixel_size_angstrom=_bounded(pixel, f"{path}: PixelSize", _LARGEST_PIXEL_ANGSTROM),
         dimensions_px=(_dimension(params, "X", path), _dimension(params, "Y", path), _dimension(params, "Z", path)),
-        files=tuple(MSourceFile(f["Hash"], checked_name(f["Name"], f"{path}: File Name")) for f in files),
+        files=tuple(_file(entry, path) for entry in files),
         used_species={checked_guid(s["GUID"], f"{path}: UsedSpecies"): s["Version"] for s in species},
         document=document,
     )
@@ -123,6 +128,11 @@ def write_source(path: Path | str, source: MSource) -> None:
     set_entries(document.root, "UsedSpecies", "Species", used)
     set_entries(document.root, "Files", "File", ({"Hash": f.hash, "Name": f.name} for f in source.files))
     write_xml(path, document)
+
+
+def _file(entry: Mapping[str, str], path: Path) -> MSourceFile:
+    checked_name(entry["Name"], f"{path}: File Name")
+    return MSourceFile(entry["Hash"], entry["Name"])
 
 
 def _dimension(params: Mapping[str, str], axis: str, path: Path) -> float:

@@ -1,6 +1,7 @@
 """WarpTools `.settings`: where a project keeps its data and how large its pixels are."""
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import lxml.etree as etree
@@ -35,6 +36,8 @@ class WarpSettings:
         x, y, z of the volume in unbinned pixels.
     voltage_kv, cs_mm, amplitude_contrast : float
         The microscope.
+    document : XmlDocument
+        The whole file; what mlit does not know is written back from it.
     """
 
     path: Path
@@ -47,6 +50,9 @@ class WarpSettings:
     voltage_kv: float = 300.0
     cs_mm: float = 2.7
     amplitude_contrast: float = 0.07
+    document: XmlDocument = field(
+        repr=False, compare=False, default_factory=lambda: XmlDocument(etree.ElementTree(etree.Element("Settings")))
+    )
 
     @property
     def binned_pixel_size_angstrom(self) -> float:
@@ -72,7 +78,8 @@ def read_settings(path: Path | str) -> WarpSettings:
         If the file is absent or damaged, a key is missing or wrong, or the settings are for frame series.
     """
     path = Path(path)
-    root = read_xml(path, "Settings", "settings file").root
+    document = read_xml(path, "Settings", "settings file")
+    root = document.root
     extension = _text(root, "Import", "Extension", path, default="*.tomostar")
     if not extension.lower().endswith(".tomostar"):
         raise InputError(
@@ -91,11 +98,14 @@ def read_settings(path: Path | str) -> WarpSettings:
         voltage_kv=_number(root, "CTF", "Voltage", path, 300.0),
         cs_mm=_number(root, "CTF", "Cs", path, 2.7),
         amplitude_contrast=_number(root, "CTF", "Amplitude", path, 0.07),
+        document=document,
     )
 
 
 def write_settings(path: Path | str, settings: WarpSettings) -> None:
     """Write a settings file with folders relative to it where they lie beneath its folder.
+
+    What mlit does not know, and numbers that have not changed, stay as they are written.
 
     Raises
     ------
@@ -104,28 +114,43 @@ def write_settings(path: Path | str, settings: WarpSettings) -> None:
     """
     path = Path(path)
     size = settings.tomogram_size_px
-    sections: dict[str, dict[str, str]] = {
+    sections: dict[str, dict[str, str | float]] = {
         "Import": {
             "DataFolder": _relative(settings.data_folder, path.parent),
             "ProcessingFolder": _relative(settings.processing_folder, path.parent),
             "Extension": settings.extension,
-            "PixelSize": format_number(settings.pixel_size_angstrom),
-            "BinTimes": format_number(settings.bin_times),
+            "PixelSize": settings.pixel_size_angstrom,
+            "BinTimes": settings.bin_times,
         },
         "CTF": {
-            "Voltage": format_number(settings.voltage_kv),
-            "Cs": format_number(settings.cs_mm),
-            "Amplitude": format_number(settings.amplitude_contrast),
+            "Voltage": settings.voltage_kv,
+            "Cs": settings.cs_mm,
+            "Amplitude": settings.amplitude_contrast,
         },
-        "Tomo": {f"Dimensions{axis}": format_number(n) for axis, n in zip("XYZ", size, strict=True)},
+        "Tomo": {f"Dimensions{axis}": n for axis, n in zip("XYZ", size, strict=True)},
     }
-    root = etree.Element("Settings")
+    old = settings.document
+    document = XmlDocument(copy.deepcopy(old.tree), old.has_byte_order_mark, old.declaration)
+    is_new = not len(document.root)
     for section, params in sections.items():
-        parent = etree.SubElement(root, section)
         for name, value in params.items():
-            etree.SubElement(parent, "Param", Name=name, Value=value)
-    etree.indent(root, "  ")
-    write_xml(path, XmlDocument(etree.ElementTree(root)))
+            _set_param(document.root, section, name, value)
+    if is_new:
+        etree.indent(document.root, "  ")
+    write_xml(path, document)
+
+
+def _set_param(root: etree._Element, section: str, name: str, value: str | float) -> None:
+    parent = root.find(section)
+    parent = etree.SubElement(root, section) if parent is None else parent
+    param = next((node for node in parent.iterfind("Param") if node.get("Name") == name), None)
+    param = etree.SubElement(parent, "Param", Name=name) if param is None else param
+    written = param.get("Value")
+    if isinstance(value, float | int):
+        if written is None or parse_number(written, name) != value:
+            param.set("Value", format_number(value))
+    elif written is None or written.strip() != value:
+        param.set("Value", value)
 
 
 def _text(root: etree._Element, section: str, name: str, path: Path, default: str | None = None) -> str:
