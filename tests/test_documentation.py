@@ -65,6 +65,10 @@ def configs() -> dict[str, Composed]:
         composer = Composer(verb)
         with composer.ready():
             composed[verb] = composer.compose([])
+    composer = Composer("refine")
+    with composer.ready():
+        for kind in group_options([config_folder()], "data"):
+            composed[f"refine {kind}"] = composer.compose([f"data={kind}"])
     return composed
 
 

@@ -1,6 +1,7 @@
 """Put alignments of IMOD or AreTomo into the metadata of a Warp project."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -28,7 +29,7 @@ def run(cfg: DictConfig) -> None:
     """
     settings = read_settings(cfg.data.settings)
     options = cfg["import"]
-    nodes = checked_nodes(options.image_warp)
+    nodes = checked_nodes(None if options.image_warp is None else list(options.image_warp))
     if not 0 < options.pixel_size_angstrom <= 1e4:
         raise InputError(f"import.pixel_size_angstrom={options.pixel_size_angstrom}: must be above zero")
     if not 0 <= options.min_fov <= 1:
@@ -52,7 +53,7 @@ def run(cfg: DictConfig) -> None:
     LOG.info("%d series aligned, %d left out: %s", len(names) - len(failures), len(failures), target)
 
 
-def checked_nodes(nodes: list[int] | None) -> tuple[int, int] | None:
+def checked_nodes(nodes: Sequence[int] | None) -> tuple[int, int] | None:
     """Return the nodes of the image warp.
 
     Raises
@@ -62,8 +63,8 @@ def checked_nodes(nodes: list[int] | None) -> tuple[int, int] | None:
     """
     if nodes is None:
         return None
-    if len(nodes) != 2 or any(not 2 <= count <= 32 for count in nodes):
-        raise InputError(f"import.image_warp={list(nodes)}: give two numbers from 2 to 32, along x and y")
+    if len(nodes) != 2 or any(not (isinstance(count, int) and 2 <= count <= 32) for count in nodes):
+        raise InputError(f"import.image_warp={nodes}: give two numbers from 2 to 32, along x and y")
     return int(nodes[0]), int(nodes[1])
 
 

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from mlit.report.figures import write_figures
 from mlit.training import run as training
-from mlit.training.population_data import with_species
+from mlit.training.population_data import with_species, write_for_m
 
 
 def run(cfg: DictConfig) -> None:
@@ -21,3 +21,5 @@ def run(cfg: DictConfig) -> None:
     done = training.refine(cfg)
     if done or not (Path(cfg.output) / "figures").is_dir():
         write_figures(Path(cfg.output), cfg.species.name)
+    if done:
+        write_for_m(cfg)

@@ -16,7 +16,7 @@ from mlit.project.particle_places import match_series
 from mlit.project.population_tree import PopulationTree, read_population_tree
 from mlit.project.project import Project
 from mlit.project.selection import select_series
-from mlit.project.source_settings import source_settings
+from mlit.project.source_settings import base_settings, source_settings
 from mlit.project.warp_project import collect_series, read_xmls, strangers
 
 
@@ -115,15 +115,7 @@ def _check_source(source: MSource) -> None:
 def _base_settings(source: MSource, processing: Path | str | None) -> WarpSettings:
     if processing is not None and not Path(processing).is_dir():
         raise InputError(f"data.processing={processing}: is not a folder; give that of the tilt-series XML files")
-    return WarpSettings(
-        path=source.path,
-        data_folder=source.path.parent,
-        processing_folder=source.path.parent if processing is None else Path(processing),
-        extension="*.tomostar",
-        pixel_size_angstrom=source.pixel_size_angstrom,
-        bin_times=0.0,
-        tomogram_size_px=source.dimensions_px,
-    )
+    return base_settings(source, None if processing is None else Path(processing))
 
 
 def _particles(path: Path, series: _SeriesOfSources, coordinate_pixel_size: float | None) -> ParticleTable:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlit.errors import InputError
+from mlit.io.m.source import MSource
 from mlit.io.mrc import read_mrc_header
 from mlit.io.warp.settings import WarpSettings
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
@@ -16,6 +17,27 @@ from mlit.project.image_files import candidate_images
 
 _UNSET_PIXEL_ANGSTROM = 1.0  # what programs leave in a header that nobody filled
 _SMALLEST_BIN_TIMES = 0.02
+
+
+def base_settings(source: MSource, processing: Path | None = None) -> WarpSettings:
+    """Return what a source says by itself.
+
+    Parameters
+    ----------
+    source : MSource
+        The source.
+    processing : Path, optional
+        Folder of the XML files, where it is not that of the source.
+    """
+    return WarpSettings(
+        path=source.path,
+        data_folder=source.path.parent,
+        processing_folder=processing or source.path.parent,
+        extension="*.tomostar",
+        pixel_size_angstrom=source.pixel_size_angstrom,
+        bin_times=0.0,
+        tomogram_size_px=source.dimensions_px,
+    )
 
 
 def source_settings(settings: WarpSettings, xml: TiltSeriesXml | None) -> WarpSettings:

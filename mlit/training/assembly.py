@@ -42,6 +42,7 @@ RESERVED_NAMES = {
     "tensorboard",
     "figures",
     "fsc",
+    "m",
     "project",
     "defocus_search",
 }

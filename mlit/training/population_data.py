@@ -1,5 +1,7 @@
 """A population of M as the input of a run: the config completed by what its species says."""
 
+import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from mlit.io.m.species import MSpecies
 from mlit.project.population_project import load_population_project
+from mlit.project.population_results import write_population_results
 from mlit.project.population_tree import read_population_tree
 from mlit.project.project import Project
+
+LOG = logging.getLogger("mlit")
 
 
 def is_population(cfg: DictConfig) -> bool:
@@ -60,6 +65,18 @@ def load_population(cfg: DictConfig) -> Project:
         data.particles,
         data.coordinate_pixel_size_angstrom,
     )
+
+
+def write_for_m(cfg: DictConfig) -> None:
+    """Lay the results of a finished run out for M, where its input was a population."""
+    if not is_population(cfg):
+        return
+    output = Path(cfg.output)
+    tree = read_population_tree(cfg.data.population)
+    summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    resolution = float(summary["species"][cfg.species.name]["resolution_angstrom"])
+    species = tree.choose_species(cfg.data.species)
+    LOG.info("for M: %s", write_population_results(output, tree, species, output / cfg.species.name, resolution))
 
 
 def _half_maps(species: MSpecies) -> list[str] | None:

@@ -64,3 +64,26 @@ def test_bad_series_is_set_aside_with_its_reason(call, project, tmp_path, capsys
 def test_missing_file_is_named(call, project, tmp_path, capsys):
     assert call(*words(project, tmp_path / "nowhere.star")) == 2
     assert "nowhere.star" in capsys.readouterr().err
+
+
+def test_inspects_a_population(call, project, tmp_path, capsys):
+    import shutil
+
+    from mlit.io.particles import read_particles, write_particles
+    from mlit.project.population_tree import read_population_tree
+    from tests.m_files import write_population_files
+
+    shutil.copytree(project, tmp_path / "copy")
+    path = write_population_files(tmp_path / "copy", ["TS_01", "TS_02"])
+    source = tmp_path / "copy" / "warp_tiltseries" / "day1.source"
+    source.write_text(source.read_text().replace('Value="2.0"', 'Value="10"'))
+    species = read_population_tree(path).species[0]
+    write_particles(species.file("particles"), read_particles(project / "particles.star", 10.0))
+    assert call("inspect", "data=population", f"data.population={path}") == 0
+    page = capsys.readouterr().out
+    assert "2 series can be used, 0 set aside; 12 particles" in page
+    assert "memory of a refinement" in page  # the diameter is that of the species
+    assert call("inspect", "data=population", f"data.population={path}", "data.species=other") == 2
+    assert "no species is called 'other'" in capsys.readouterr().err
+    assert call("refine", "data=population", f"data.population={path}", f"output={path.parent / 'RUN'}") == 2
+    assert "lies inside the input project" in capsys.readouterr().err

@@ -1,9 +1,14 @@
+import numpy as np
 import pandas as pd
 import pytest
 
 from mlit.errors import InputError
+from mlit.io.mrc import write_mrc
+from mlit.io.particles import read_particles, write_particles
 from mlit.io.star import write_star
+from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 from mlit.project.population_project import load_population_project
+from mlit.project.population_results import write_population_results
 from mlit.project.population_tree import read_population_tree
 from mlit.project.warp_project import load_warp_project
 from tests.m_files import SPECIES_GUID, write_population_files
@@ -101,3 +106,31 @@ def test_frame_series_are_refused(tiny, population):
     source.write_text(source.read_text().replace(".tomostar", ".tif"))
     with pytest.raises(InputError, match="source of frame series"):
         load_population_project(population)
+
+
+def test_results_are_a_population_that_can_be_read_again(tiny, population, tmp_path):
+    tree = read_population_tree(population)
+    run, results = tmp_path / "RUN", tmp_path / "RUN" / "ribosome"
+    table = load_population_project(population, exclude=["C"]).particles
+    write_particles(results / "particles.star", table)
+    for name in ("half1", "half2"):
+        write_mrc(results / f"{name}.mrc", np.ones((8, 8, 8), np.float32), 4.0)
+    for name in ("A", "B"):
+        TiltSeriesXml.read(tiny.xml(name)).write(run / "warp_tiltseries" / f"{name}.xml")
+    path = write_population_results(run, tree, tree.species[0], results, 7.25)
+    written = read_population_tree(path)
+    assert path == run / "m" / "cells.population"
+    assert [file.name for file in written.sources[0].files] == ["A.tomostar", "B.tomostar"]
+    species = written.species[0]
+    assert species.path.resolve().is_relative_to(run / "m" / "species" / "ribo some_9f8e7d6c")
+    assert (species.guid, species.version) == (tree.species[0].guid, tree.species[0].version)
+    assert (species.samples, species.resolution_angstrom, species.pixel_size_angstrom) == (2, 7.25, 4.0)
+    assert species.file("half2").read_bytes() == (results / "half2.mrc").read_bytes()
+    assert 'Name="NIterations" Value="3"' in path.read_text(encoding="utf-8")
+    again = read_particles(species.file("particles"))
+    np.testing.assert_allclose(again.position_angstrom, table.position_angstrom)
+    assert again.source["wrpSourceHash"].tolist() == table.source["wrpSourceHash"].tolist()
+    assert read_population_tree(population).species[0] == tree.species[0]  # the input is untouched
+    resumed = load_population_project(path)
+    assert [series.name for series in resumed.series] == ["A", "B"]
+    assert "has no particles" not in resumed.failures.values()
