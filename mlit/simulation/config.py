@@ -353,15 +353,30 @@ class QualityConfig:
         Standard deviations of the logarithm of the amplitude, of whole series and of each tilt besides.
     series_bfactor_angstrom2, tilt_bfactor_angstrom2
         Largest decay; B factors are drawn evenly between none and this much.
+    tilt_anisotropy_angstrom2
+        Standard deviation of how much the B factor of each tilt varies with direction, along both components.
+    place_grid
+        Nodes (x, y) of a grid over the images, the same for all tilts and series, on which molecules differ besides.
+    place_amplitude
+        Standard deviation of the logarithm of the amplitude at the nodes.
+    place_bfactor_angstrom2
+        Largest decay at the nodes.
     """
 
     series_amplitude: float = 0.0
     series_bfactor_angstrom2: float = 0.0
     tilt_amplitude: float = 0.0
     tilt_bfactor_angstrom2: float = 0.0
+    tilt_anisotropy_angstrom2: float = 0.0
+    place_grid: tuple[int, ...] = (3, 3)
+    place_amplitude: float = 0.0
+    place_bfactor_angstrom2: float = 0.0
 
     def __post_init__(self) -> None:
-        _require_not_negative("quality", self, tuple(field.name for field in fields(self)))
+        nodes = tuple(int(n) for n in self.place_grid)
+        object.__setattr__(self, "place_grid", nodes)
+        _require(len(nodes) == 2 and min(nodes) >= 2, "quality.place_grid", nodes, "two counts from 2")
+        _require_not_negative("quality", self, tuple(f.name for f in fields(self) if f.name != "place_grid"))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.optics.ctf import Optics
+from mlit.optics.dose import bfactor_envelope
 from mlit.optics.wavelength import electron_wavelength_angstrom
 from mlit.simulation.crowding import CrowdView
 from mlit.simulation.splat import PatchGrid, fast_even_size, project_structure, splat_points
@@ -39,8 +40,11 @@ def particle_image(
     defocus_um: Float[Tensor, " particle"],
     transfer: TiltTransfer,
     image: PatchGrid,
+    strength: Float[Tensor, "particle 2"] | None = None,
 ) -> Float[Tensor, "y x"]:
     """Projected potential of all particles after CTF and dose damage, in V Å per pixel.
+
+    ``strength`` is the amplitude and the B factor of each particle besides.
 
     Each particle is projected at its exact place into a patch that is large enough for its CTF, and patches
     are summed; positive means what would be bright in an image of inverted contrast.
@@ -52,6 +56,9 @@ def particle_image(
     offset = xy_angstrom - centre * pixel
     spectrum = project_structure(structure, rotation, offset, patch, magnification=transfer.magnification)
     spectrum = spectrum * transfer.on_grid(patch, defocus_um)
+    if strength is not None:
+        amplitude, bfactor = strength[..., None, None].unbind(1)
+        spectrum = spectrum * (amplitude * bfactor_envelope(patch.frequency_xy().norm(dim=-1), bfactor)).float()
     patches = torch.fft.irfft2(spectrum, s=(size, size))
     canvas = torch.zeros(image.height + 2 * size, image.width + 2 * size)
     for number, (x, y) in enumerate((centre + size - size // 2).tolist()):

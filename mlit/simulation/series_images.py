@@ -84,7 +84,8 @@ class _Camera:
         magnification, strength = self.plan.geometry.true.magnification, self.plan.quality.of_tilt(tilt)
         transfer = transfer_of_tilt(self.plan.optics.true, tilt, middle, magnification, *strength)
         xy, defocus = self.xy_angstrom[:, tilt], self.defocus_um[:, tilt]
-        molecules = particle_image(self.structure, self.rotation[:, tilt], xy, defocus, transfer, grid)
+        own = self.plan.quality.at_places(xy / self.plan.geometry.true.image_size_angstrom)
+        molecules = particle_image(self.structure, self.rotation[:, tilt], xy, defocus, transfer, grid, own)
         return molecules + self.crowd.image(tilt, transfer, grid)
 
 

@@ -19,6 +19,7 @@ from mlit.simulation.tilt_scheme import TiltScheme, dose_symmetric_scheme
 
 _DEPTH_MARGIN_ANGSTROM = 400.0
 _SHIFT_DEVIATIONS = 2.0
+_PLACES = 1  # stream of random numbers
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def plan_series(config: SimulationConfig, number: int, structure: Structure, rng
     true_poses = _true_poses(config, structure, volume, rng)
     rows = len(true_poses.false_pick)
     errors, strength = rng.spawn(2)  # of their own, so that they change nothing else of a project
+    common = np.random.default_rng([config.seed, _PLACES])
     magnified = replace(geometry.true, magnification=draw_magnification(config.aberrations, errors))
     optics = draw_known_optics(config.microscope, len(scheme.angle_deg), rng)
     return SeriesPlan(
@@ -98,7 +100,7 @@ def plan_series(config: SimulationConfig, number: int, structure: Structure, rng
         start_poses=picked_poses(true_poses, config.picks, rng),
         half_set=torch.as_tensor(rng.permutation(np.arange(rows) % 2) + 1),
         bad_tilts=draw_bad_tilts(config.defects.bad_tilts, len(scheme.angle_deg), rng),
-        quality=draw_quality(config.quality, len(scheme.angle_deg), strength),
+        quality=draw_quality(config.quality, len(scheme.angle_deg), strength, common),
         seed=int(rng.integers(2**31)),
         true_samples=moving_poses(true_poses, config.deformation, rng),
     )

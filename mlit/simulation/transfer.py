@@ -23,8 +23,9 @@ class TiltTransfer:
         Exposure received by the middle of the tilt in e/Å².
     magnification
         Matrix on the Fourier coordinates of each molecule: the pixel k shows what belongs at ``M k``.
-    amplitude, bfactor_angstrom2
-        Strength of the signal besides; negative B factors are decay.
+    amplitude, bfactor_angstrom2, anisotropy_angstrom2
+        Strength of the signal besides; negative B factors are decay. Towards the direction θ they are weaker by
+        d cos 2(θ - φ); the anisotropy is d cos 2φ and d sin 2φ.
     """
 
     optics: Optics
@@ -32,6 +33,7 @@ class TiltTransfer:
     magnification: Float[Tensor, "2 2"] = field(default_factory=lambda: torch.eye(2, dtype=torch.float64))
     amplitude: float = 1.0
     bfactor_angstrom2: float = 0.0
+    anisotropy_angstrom2: tuple[float, float] = (0.0, 0.0)
 
     def on_grid(
         self, grid: PatchGrid, defocus_um: Float[Tensor, " particle"]
@@ -45,7 +47,10 @@ class TiltTransfer:
         gamma = wrapped_phase_aberration(frequency, defocus_um[:, None], self.optics)[:, 0]
         damage = critical_exposure_envelope(frequency.norm(dim=-1), torch.tensor(self.dose))
         left = damage * bfactor_envelope(frequency.norm(dim=-1), torch.tensor(self.bfactor_angstrom2)) * self.amplitude
-        transfer = ctf(gamma) * left.float()
+        x, y = frequency.unbind(-1)
+        along, across = self.anisotropy_angstrom2
+        turned = torch.exp((along * (x.square() - y.square()) + across * 2 * x * y) / 4)
+        transfer = ctf(gamma) * (left * turned).float()
         if not self.optics.zernike_odd_rad.any():
             return transfer
         odd = -self.optics.odd_phase(frequency).float()
@@ -59,6 +64,7 @@ def transfer_of_tilt(
     magnification: Float[Tensor, "2 2"],
     amplitude: float = 1.0,
     bfactor_angstrom2: float = 0.0,
+    anisotropy_angstrom2: tuple[float, float] = (0.0, 0.0),
 ) -> TiltTransfer:
     """Pick one tilt of a series."""
     one = slice(tilt, tilt + 1)
@@ -72,4 +78,5 @@ def transfer_of_tilt(
         magnification,
         amplitude,
         bfactor_angstrom2,
+        anisotropy_angstrom2,
     )
