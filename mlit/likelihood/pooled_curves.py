@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mlit.likelihood.signal_weights import LEAST_COSINE
 from mlit.optics.dose import critical_exposure
 
 KNOTS = 6
@@ -62,23 +63,25 @@ def _contrasts() -> Float[Tensor, "knot function"]:
     return vectors[:, 1:] * values[1:].sqrt()
 
 
-def expected_strength(
-    dose: Float[Tensor, " tilt"],
-    angle_rad: Float[Tensor, " tilt"],
-    frequency: Float[Tensor, " bin"],
-    information: Float[Tensor, " bin"],
-) -> Float[Tensor, "tilt 2"]:
-    """Logarithm of the amplitude and B factor (Å²) that dose and path through the sample let expect.
+def expected_loss(dose: Float[Tensor, "*entry"], frequency: Float[Tensor, " bin"]) -> Float[Tensor, "*entry bin"]:
+    """Logarithm of what radiation damage leaves of the signal."""
+    return -dose[..., None] / (2 * critical_exposure(frequency))
 
-    The decay by the critical exposure is no Gaussian of frequency; the Gaussian nearest to it is taken, with all bins
-    weighted by what they know (power of the references over the noise) and by what the decay leaves of it.
+
+def path_strength(angle_rad: Float[Tensor, " tilt"]) -> Float[Tensor, " tilt"]:
+    """Logarithm of the amplitude that the path through the sample lets expect."""
+    return angle_rad.cos().clamp(min=LEAST_COSINE).log() / 2
+
+
+def nearest_gaussian(
+    loss: Float[Tensor, "tilt bin"], frequency: Float[Tensor, " bin"], information: Float[Tensor, "tilt bin"]
+) -> Float[Tensor, "tilt 2"]:
+    """Logarithm of the amplitude and B factor (Å²) of the Gaussians of frequency nearest to logarithms of a signal.
+
+    Bins count by the information that they hold.
     """
-    loss = -dose[:, None] / (2 * critical_exposure(frequency))
-    weight = information * torch.exp(2 * loss)
     design = torch.stack([torch.ones_like(frequency), frequency.square() / 4], -1)
-    normal = torch.einsum("tb,bi,bj->tij", weight, design, design)
-    right = torch.einsum("tb,bi,tb->ti", weight, design, loss)
-    floor = 1e-9 * normal.diagonal(dim1=1, dim2=2)
-    fitted = torch.linalg.solve(normal + torch.diag_embed(floor), right[..., None]).squeeze(-1)
-    path = angle_rad.cos().clamp(min=0.1).log() / 2
-    return fitted + torch.stack([path, torch.zeros_like(path)], -1)
+    normal = torch.einsum("tb,bi,bj->tij", information, design, design)
+    right = torch.einsum("tb,bi,tb->ti", information, design, loss)
+    floor = (1e-9 * normal.diagonal(dim1=1, dim2=2)).clamp(min=1e-30)
+    return torch.linalg.solve(normal + torch.diag_embed(floor), right[..., None]).squeeze(-1)

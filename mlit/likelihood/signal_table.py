@@ -104,23 +104,33 @@ class SignalTable:
         return SignalTable(self.cross - gained, self.power)
 
 
-def nearest_node(fraction: Float[Tensor, "particle tilt 2"], nodes: tuple[int, int]) -> Int[Tensor, "particle tilt"]:
-    """Place of each image: the nearest of ``nodes`` along x and y, counted with x fastest."""
-    steps = torch.tensor(nodes, device=fraction.device) - 1
-    x, y = (fraction * steps).round().long().clamp(min=0).minimum(steps).unbind(-1)
-    return y * nodes[0] + x
+@dataclass(frozen=True)
+class Sorting:
+    """Where in a table each image belongs, and how much it counts.
+
+    Attributes
+    ----------
+    rings
+        Bins of frequency.
+    place, places
+        Place of each image, and how many there are.
+    weight
+        How much each particle counts.
+    """
+
+    rings: Rings
+    place: Int[Tensor, "particle tilt"]
+    places: int
+    weight: Float[Tensor, " particle"]
+
+    def of(self, some: Int[Tensor, " some"]) -> "Sorting":
+        """Return that of some particles."""
+        return Sorting(self.rings, self.place[some], self.places, self.weight[some])
 
 
 @torch.no_grad()
 def tabulate(
-    images: ImageBatches,
-    view: View,
-    table: ReferenceTable,
-    map_index: Int[Tensor, " particle"],
-    rings: Rings,
-    place: Int[Tensor, "particle tilt"],
-    places: int,
-    weight: Float[Tensor, " particle"],
+    images: ImageBatches, view: View, table: ReferenceTable, map_index: Int[Tensor, " particle"], sorting: Sorting
 ) -> SignalTable:
     """Compare all images of a series with their references, bin by bin.
 
@@ -132,35 +142,22 @@ def tabulate(
         Where the particles are.
     table, map_index
         References, and which of them each particle is compared with: one that the particle had no part in.
-    rings
-        Bins of frequency.
-    place, places
-        Place of each image, and how many there are.
-    weight
-        How much each particle counts.
+    sorting
+        Where in the table they belong.
     """
-    parts = [
-        _sums(part, view.of(some), table, map_index[some], rings, place[some], places, weight[some])
-        for some, part in images
-    ]
-    return SignalTable.joined(parts)
+    return SignalTable.joined(
+        [_sums(part, view.of(some), table, map_index[some], sorting.of(some)) for some, part in images]
+    )
 
 
 def _sums(
-    images: ParticleImages,
-    view: View,
-    table: ReferenceTable,
-    map_index: Int[Tensor, " particle"],
-    rings: Rings,
-    place: Int[Tensor, "particle tilt"],
-    places: int,
-    weight: Float[Tensor, " particle"],
+    images: ParticleImages, view: View, table: ReferenceTable, map_index: Int[Tensor, " particle"], sorting: Sorting
 ) -> SignalTable:
     """Tabulate one batch."""
+    bins, places = sorting.rings.bins, sorting.places
     tilts = images.valid.shape[1]
     which = images.valid.flatten().nonzero().squeeze(1)
-    bin_of = rings.bin_of(images.pixels.frequency)
-    into = torch.nn.functional.one_hot(bin_of, rings.bins).float()
+    into = torch.nn.functional.one_hot(sorting.rings.bin_of(images.pixels.frequency), bins).float()
     changes = None if images.watched is None else images.watched.phase_changes(view.aberrations)
 
     def look_at(part: Tensor) -> Tensor:
@@ -168,11 +165,11 @@ def _sums(
         chunk = bring_up_to_date(images, view, particle, tilt, changes)
         model = model_alone(images, view, table, map_index[particle], particle, tilt)
         products = torch.stack([(model * chunk.data_of(model)).sum(1), (model * chunk.weighted(model)).sum(1)])
-        sums = (products @ into).double() * weight[particle, None]
-        out = sums.new_zeros(2, tilts * places, rings.bins)
-        return out.index_add_(1, tilt * places + place[particle, tilt], sums)
+        sums = (products @ into).double() * sorting.weight[particle, None]
+        out = sums.new_zeros(2, tilts * places, bins)
+        return out.index_add_(1, tilt * places + sorting.place[particle, tilt], sums)
 
     parts = run_pieces(look_at, which.split(images_per_chunk(images)), images.data.device)
-    zero = torch.zeros(2, tilts * places, rings.bins, dtype=torch.float64, device=images.data.device)
+    zero = torch.zeros(2, tilts * places, bins, dtype=torch.float64, device=images.data.device)
     cross, power = (sum(parts, zero) * (2 / images.pixels.area_square_angstrom)).unflatten(1, (tilts, places)).cpu()
     return SignalTable(cross, power)

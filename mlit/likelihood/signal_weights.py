@@ -4,7 +4,8 @@ The amplitude of the signal at frequency k, at the place (x, y) of tilt t, is
 
     A a(t) l(x, y) exp((B + b(t) + b_l(x, y) + d(t) cos 2(θ - θ_t)) k² / 4)
 
-with negative B factors for decay, as in Warp's files. Where no b(t) is known, radiation damage takes its place.
+with negative B factors for decay, as in Warp's files. There, b(t) holds radiation damage too. Where no b(t) is known,
+the critical exposure says what damage leaves; b(t) that was estimated here comes on top of that.
 """
 
 from dataclasses import dataclass, replace
@@ -55,6 +56,8 @@ class SignalWeights:
         Of each tilt; None: the root of the cosine of the tilt angle.
     tilt_bfactor_angstrom2
         Of each tilt; None: radiation damage follows from the exposure.
+    beside_damage
+        Whether the B factors of tilts come on top of the damage that follows from the exposure, not in its place.
     anisotropy_angstrom2
         How much the B factor varies with direction: (d cos 2θ, d sin 2θ), with θ the direction of the weakest decay.
     places
@@ -67,6 +70,7 @@ class SignalWeights:
     tilt_bfactor_angstrom2: Float[Tensor, " tilt"] | None = None
     anisotropy_angstrom2: Float[Tensor, "tilt 2"] | None = None
     places: Float[Tensor, "tnode ynode xnode 2"] | None = None
+    beside_damage: bool = False
 
     def amplitude(self, tilt_angle_rad: Float[Tensor, " tilt"]) -> Float[Tensor, " tilt"]:
         """Amplitude of the signal in each tilt, before decay and place.
@@ -82,12 +86,14 @@ class SignalWeights:
         """Factor of the amplitude that depends on frequency (1/Å), its mean over directions."""
         axes = [1] * frequency.dim()
         exposure = dose.float().reshape(-1, *axes)
-        if self.tilt_bfactor_angstrom2 is None:
-            total = self.series_bfactor_angstrom2 + torch.zeros_like(exposure)
-            return critical_exposure_envelope(frequency[None], exposure) * bfactor_envelope(frequency[None], total)
-        own = self.tilt_bfactor_angstrom2.to(exposure).reshape(exposure.shape)
-        total = own.minimum(-LEAST_DECAY * exposure) + self.series_bfactor_angstrom2
-        return bfactor_envelope(frequency[None], total)
+        own = torch.zeros_like(exposure)
+        if self.tilt_bfactor_angstrom2 is not None:
+            own = self.tilt_bfactor_angstrom2.to(exposure).reshape(exposure.shape)
+        if self.tilt_bfactor_angstrom2 is not None and not self.beside_damage:
+            total = own.minimum(-LEAST_DECAY * exposure) + self.series_bfactor_angstrom2
+            return bfactor_envelope(frequency[None], total)
+        left = bfactor_envelope(frequency[None], own + self.series_bfactor_angstrom2)
+        return critical_exposure_envelope(frequency[None], exposure) * left
 
     def directional(self, plane: Float[Tensor, "*grid 2"]) -> Float[Tensor, "tilt *grid"] | None:
         """Factor of :meth:`decay` that depends on the direction of the frequency x, y (1/Å); None where none does."""
@@ -112,7 +118,10 @@ class SignalWeights:
         one = slice(index, index + 1)
         per_tilt = (self.tilt_amplitude, self.tilt_bfactor_angstrom2, self.anisotropy_angstrom2)
         return SignalWeights(
-            self.series_amplitude, self.series_bfactor_angstrom2, *(None if v is None else v[one] for v in per_tilt)
+            self.series_amplitude,
+            self.series_bfactor_angstrom2,
+            *(None if v is None else v[one] for v in per_tilt),
+            beside_damage=self.beside_damage,
         )
 
 

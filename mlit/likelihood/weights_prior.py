@@ -24,7 +24,7 @@ class Widths:
         Of the logarithm of what all images share in a ring.
     """
 
-    curves: tuple[float, ...] = (0.3, 3.0)
+    curves: tuple[float, ...] = (0.3, 1.0)
     places: tuple[float, ...] = (0.2, 0.5)
     series: tuple[float, ...] = (0.3, 0.8, 0.3)
     tilt: tuple[float, ...] = (0.15, 0.4, 0.2)
@@ -40,6 +40,11 @@ class Widths:
         """Widths of the parameters that all series share: rings, curves, places."""
         widths = [torch.tensor(width, dtype=torch.float64) for width in ((self.rings,), self.curves, self.places)]
         return torch.cat([w.repeat(n) for w, n in zip(widths, (rings, curves // 2, places), strict=True)])
+
+    def change(self, before: "Widths") -> float:
+        """Largest relative change of a width that is learnt."""
+        pairs = ((self.curves, before.curves), (self.series, before.series), (self.tilt, before.tilt))
+        return max(abs(now / then - 1) for one, other in pairs for now, then in zip(one, other, strict=True))
 
     def learnt(
         self,

@@ -17,6 +17,9 @@ COLUMNS = (
     "number",
     "dose",
     "angle_deg",
+    "quality",
+    "quality_error",
+    "quality_at_angstrom",
     "amplitude",
     "amplitude_error",
     "bfactor_angstrom2",
@@ -28,25 +31,24 @@ COLUMNS = (
 
 
 def normalised(series: Mapping[str, SeriesInput], found: Mapping[str, WeightsEstimate]) -> dict[str, WeightsEstimate]:
-    """Scale all weights together such that the largest of a series, and of a tilt in use, is one, as M writes them."""
-    best = max(one.weights.series_amplitude for one in found.values())
+    """Scale what files get together such that the largest of a series, and of a tilt in use, is one, as M writes it."""
+    best = max(one.in_files.series_amplitude for one in found.values())
     strongest = max(float(_tilt_amplitude(one)[series[name].use_tilt].max()) for name, one in found.items())
 
     def scaled(estimate: WeightsEstimate) -> WeightsEstimate:
-        return WeightsEstimate(
-            *(
-                replace(part, series_amplitude=part.series_amplitude / best, tilt_amplitude=tilts / strongest)
-                for part in (estimate.weights, estimate.errors)
-                if (tilts := part.tilt_amplitude) is not None
-            )
+        values, errors = (
+            replace(part, series_amplitude=part.series_amplitude / best, tilt_amplitude=tilts / strongest)
+            for part in (estimate.in_files, estimate.errors)
+            if (tilts := part.tilt_amplitude) is not None
         )
+        return replace(estimate, in_files=values, errors=errors)
 
     return {name: scaled(one) for name, one in found.items()}
 
 
 def _tilt_amplitude(estimate: WeightsEstimate) -> torch.Tensor:
-    assert estimate.weights.tilt_amplitude is not None
-    return estimate.weights.tilt_amplitude
+    assert estimate.in_files.tilt_amplitude is not None
+    return estimate.in_files.tilt_amplitude
 
 
 def write_weights(path: Path, series: Mapping[str, SeriesInput], found: Mapping[str, WeightsEstimate]) -> None:
@@ -70,9 +72,12 @@ def write_weights(path: Path, series: Mapping[str, SeriesInput], found: Mapping[
 
 
 def _rows(series: SeriesInput, estimate: WeightsEstimate) -> Iterator[tuple[str, ...]]:
-    weights, errors = estimate.weights, estimate.errors
+    weights, errors = estimate.in_files, estimate.errors
     whole = ((w.series_amplitude, w.series_bfactor_angstrom2) for w in (weights, errors))
-    yield ("series", "", "", "", *_values(*whole), "", "", "")
+    quality = estimate.quality
+    detail = _text(1 / quality.frequency_per_angstrom)
+    level = _text(quality.series), _text(quality.series_error), detail
+    yield ("series", "", "", "", *level, *_values(*whole), "", "", "")
     amplitude, bfactor = (
         [getattr(w, f"tilt_{k}") for w in (weights, errors)] for k in ("amplitude", "bfactor_angstrom2")
     )
@@ -80,11 +85,12 @@ def _rows(series: SeriesInput, estimate: WeightsEstimate) -> Iterator[tuple[str,
         place = str(tilt + 1), *map(_text, (series.geometry.dose[tilt], series.geometry.tilt_angle_rad[tilt].rad2deg()))
         if bool(series.use_tilt[tilt]):
             values = ((a[tilt], b[tilt]) for a, b in zip(amplitude, bfactor, strict=True))
-            yield ("tilt", *place, *_values(*values), *_anisotropy(estimate, tilt))
+            level = _text(quality.tilt[tilt]), _text(quality.tilt_error[tilt]), detail
+            yield ("tilt", *place, *level, *_values(*values), *_anisotropy(estimate, tilt))
     if weights.places is not None and errors.places is not None:
         nodes = zip(weights.places.flatten(0, 2), errors.places.flatten(0, 2), strict=True)
         for number, (value, error) in enumerate(nodes, 1):
-            yield ("place", str(number), "", "", *_values(value, error), "", "", "")
+            yield ("place", str(number), "", "", "", "", "", *_values(value, error), "", "", "")
 
 
 def _values(value: tuple | torch.Tensor, error: tuple | torch.Tensor) -> tuple[str, ...]:
@@ -94,7 +100,7 @@ def _values(value: tuple | torch.Tensor, error: tuple | torch.Tensor) -> tuple[s
 
 def _anisotropy(estimate: WeightsEstimate, tilt: int) -> tuple[str, str, str]:
     """Size, direction and error of the anisotropy of a tilt."""
-    vector, error = estimate.weights.anisotropy_angstrom2, estimate.errors.anisotropy_angstrom2
+    vector, error = estimate.in_files.anisotropy_angstrom2, estimate.errors.anisotropy_angstrom2
     if vector is None or error is None:
         return ("", "", "")
     x, y = vector[tilt]

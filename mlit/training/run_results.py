@@ -95,7 +95,7 @@ def report_weights(output: Path, used: Sequence[SeriesInput], module: Refinement
         return {}
     found = normalised(by_name, found)
     write_weights(output / WEIGHTS, by_name, found)
-    return {name: one.weights for name, one in found.items()}
+    return {name: one.in_files for name, one in found.items()}
 
 
 def report_suspects(output: Path, series: Sequence[SeriesInput], module: RefinementModule) -> list[Suspect]:

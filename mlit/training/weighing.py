@@ -10,7 +10,8 @@ from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.premultiply import ImageRequest
-from mlit.likelihood.signal_table import Rings, nearest_node, tabulate
+from mlit.likelihood.signal_quality import SignalQuality
+from mlit.likelihood.signal_table import Rings, Sorting, tabulate
 from mlit.likelihood.signal_weights import SignalWeights
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.likelihood.weights_estimate import WeightsEstimate, WeightsRequest, estimate_weights
@@ -65,11 +66,11 @@ class Weighing:
         """Compare the images of a series with the references at the present parameters, in place."""
         with torch.no_grad():
             view, geometry = model(), model.start.geometry
-        rings, (x, y) = self._rings(request.resolution_angstrom), self.request.nodes
-        place = nearest_node(view.xy_angstrom / geometry.image_size_angstrom, (x, y))
+        rings, cells = self._rings(request.resolution_angstrom), self.request.cells
+        place = cells.of(view.xy_angstrom / geometry.image_size_angstrom)
         weight = record.credence.particle_weight(context.false_fraction)
         batches = cut(model, images.flat(), context, request, BYTES_PER_FIT)
-        sums = tabulate(batches, view, table, context.group, rings, place, x * y, weight)
+        sums = tabulate(batches, view, table, context.group, Sorting(rings, place, cells.count, weight))
         if record.followed_noise is not None:
             frequency = rings.centres().norm(dim=-1)
             scale = record.amplitude[:, None] * images.envelope(frequency.float()).double()
@@ -98,10 +99,11 @@ class Weighing:
 
     def as_mapping(self) -> dict[str, Any]:
         """Plain values and tensors, for files."""
-        return {name: (vars(one.weights), vars(one.errors)) for name, one in self.found.items()}
+        return {name: tuple(vars(part) for part in vars(one).values()) for name, one in self.found.items()}
 
     def restore(self, values: Mapping[str, Any]) -> None:
         """Undo :meth:`as_mapping`, in place."""
-        self.found = {
-            name: WeightsEstimate(*(SignalWeights(**part) for part in parts)) for name, parts in values.items()
-        }
+        self.found = {}
+        for name, (weights, in_files, errors, quality) in values.items():
+            strengths = (SignalWeights(**part) for part in (weights, in_files, errors))
+            self.found[name] = WeightsEstimate(*strengths, quality=SignalQuality(**quality))

@@ -12,7 +12,7 @@ from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.insertion import FourierSums
 from mlit.likelihood.image_batches import ImageBatches
 from mlit.likelihood.premultiply import ImageRequest, premultiply
-from mlit.likelihood.signal_table import Rings, nearest_node, tabulate
+from mlit.likelihood.signal_table import Rings, Sorting, tabulate
 from mlit.likelihood.signal_weights import SignalWeights, double_angle
 from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
@@ -55,7 +55,7 @@ class Scene:
 
     def table(self, rings=RINGS, place=NO_PLACES, places=1):
         which, batches = torch.zeros(4, dtype=torch.long), ImageBatches.whole(self.cut())
-        return tabulate(batches, self.view, self.setting.table, which, rings, place, places, WEIGHT)
+        return tabulate(batches, self.view, self.setting.table, which, Sorting(rings, place, places, WEIGHT))
 
     def statistics(self):
         return local_statistics(self.cut(), self.view, self.setting.table, torch.zeros(4, dtype=torch.long))
@@ -116,12 +116,6 @@ def test_every_pixel_lies_in_the_bin_around_it():
     assert torch.equal(rings.bin_of(plane), rings.bin_of(-plane))
 
 
-def test_nearest_nodes_count_x_fastest_and_hold_at_the_edges():
-    where = torch.tensor([[[0.0, 0.0], [0.45, 0.1], [1.2, 0.9], [-0.3, 1.0]]])
-    assert nearest_node(where, (3, 2)).tolist() == [[0, 1, 5, 3]]
-    assert nearest_node(where, (1, 1)).tolist() == [[0, 0, 0, 0]]
-
-
 @pytest.mark.parametrize("bfactor", [0.0, -60.0])
 def test_places_weaken_the_model_and_the_weight_in_the_maps(bfactor):
     """A grid that says the same everywhere does what a factor of the references does."""
@@ -158,7 +152,7 @@ def test_what_a_fit_has_gained_by_following_noise_is_taken_away():
             with torch.no_grad():
                 view = scene.model()
             one, which = torch.ones(4).double(), torch.zeros(4, dtype=torch.long)
-            return tabulate(objective.images, view, scene.setting.table, which, RINGS, NO_PLACES, 1, one)
+            return tabulate(objective.images, view, scene.setting.table, which, Sorting(RINGS, NO_PLACES, 1, one))
 
         before = table()
         maximise(objective, Settings(max_passes=6))

@@ -63,8 +63,8 @@ def test_maps_change_with_the_weights_and_only_then(small, config, tmp_path):
 
 
 def test_requests_are_checked():
-    assert make_request(True, False, None, False).nodes == (1, 1)
-    assert make_request(True, False, [3, 2], True).nodes == (3, 2)
+    assert make_request(True, False, None, False).cells.count == 1
+    assert make_request(True, False, [3, 2], True).cells.shape == (4, 2)
     with pytest.raises(InputError, match="at least 2 each"):
         make_request(True, True, [3, 1], False)
 
