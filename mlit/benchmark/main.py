@@ -13,6 +13,7 @@ from mlit.benchmark.scaling import Size, measure_sizes, scaling_as_json, scaling
 from mlit.benchmark.solver_comparison import candidates, compare_solvers
 from mlit.benchmark.solver_ratios import ratios
 from mlit.benchmark.solver_report import attempts_table, comparison_as_json, ratios_table
+from mlit.benchmark.weights_recovery import recovery
 from mlit.errors import InputError
 from mlit.io.atomic import atomic_write
 
@@ -70,6 +71,13 @@ def run_scaling(arguments: argparse.Namespace) -> dict[str, object]:
     return {"rows": rows}
 
 
+def run_weights(arguments: argparse.Namespace) -> dict[str, object]:
+    """Judge estimated weights of a simulated project."""
+    found = recovery(arguments.project, arguments.run_folder)
+    print(f"\n{found}")
+    return vars(found)
+
+
 def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -88,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     scaling.add_argument("--repeats", type=int, default=3, help="of every size; medians are shown")
     scaling.add_argument("--resolution", type=float, default=25.0, help="Å, the same at all sizes")
     scaling.set_defaults(run=run_scaling)
+    weights = verbs.add_parser("weights", help="how well mlit weights has found the qualities of a simulated project")
+    weights.add_argument("project", type=Path, help="folder of the simulated project")
+    weights.add_argument("run_folder", type=Path, help="output of mlit weights")
+    weights.add_argument("--output", type=Path, metavar="FILE.json", help="write the results there too")
+    weights.set_defaults(run=run_weights)
     for verb in (solver, scaling):
         verb.add_argument("--width", type=int, default=480, help="pixels of the simulated images along x and y")
         verb.add_argument("--output", type=Path, metavar="FILE.json", help="write the results there too")
