@@ -9,8 +9,8 @@ from rich.table import Table
 
 from mlit.cli.project_summary import SeriesSummary, summarise
 from mlit.maps.references import ReferenceSettings
+from mlit.project.any_project import read_project
 from mlit.project.project import Project
-from mlit.training.assembly import load_warp
 from mlit.training.memory import RunSize, estimate_memory
 from mlit.training.population_data import is_population, load_population, with_species
 from mlit.training.series_setup import assign_groups, map_box
@@ -33,7 +33,7 @@ def run(cfg: DictConfig) -> None:
     """
     cfg = with_species(cfg)
     diameter = cfg.species.diameter
-    project = load_population(cfg) if is_population(cfg) else load_warp(cfg)
+    project = load_population(cfg) if is_population(cfg) else read_project(cfg.data, diameter)
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
     summaries = summarise(project)
     console.print(_series_table(summaries))

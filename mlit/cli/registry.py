@@ -102,6 +102,11 @@ VERBS = {
             resumes=True,
         ),
         Verb(
+            name="export",
+            summary="write a project, or the result of a run, for RELION 5 or Warp",
+            example=f"{_PROJECT} to=relion output=FOLDER",
+        ),
+        Verb(
             name="denoise",
             summary="train a network on two half maps or half tomograms, and denoise them",
             example="denoise.half_maps=[half1.mrc,half2.mrc] output=RUN",

@@ -4,11 +4,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mlit.deformation.carried_poses import CarriedPoses
 from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
 from mlit.geometry.rotations import euler_axes, matrix_from_euler, matrix_from_rotvec
 from mlit.geometry.trajectory import continuous_euler, evaluate_trajectory, resample_trajectory
 
+MOST_REFINED = 8  # samples; a start with more is a path that is kept
 POLE = 0.01  # sine of the tilt of particles whose rot and psi are too alike to be told apart
 
 
@@ -92,7 +94,8 @@ def make_poses(
 ) -> Poses:
     """Poses of the particles of a series, with a given number of samples over the exposure.
 
-    A start with fewer samples is followed at the new times. One that has more keeps them: fewer could not hold it.
+    A start with fewer samples is followed at the new times. One that has more keeps them: fewer could not hold it. One
+    that has many is a path found tilt by tilt, along which particles move as a whole.
 
     Parameters
     ----------
@@ -110,4 +113,5 @@ def make_poses(
         return Poses(position_angstrom[:, 0], matrix_from_euler(euler_rad[:, 0]), prior)
     position = resample_trajectory(position_angstrom, count)
     euler = resample_trajectory(continuous_euler(euler_rad), count)
-    return Trajectories(position, euler, time, prior)
+    kind = CarriedPoses if count > max(temporal_samples, MOST_REFINED) else Trajectories
+    return kind(position, euler, time, prior)

@@ -91,6 +91,25 @@ def euler_from_matrix(matrix: Float[Tensor, "... 3 3"]) -> Float[Tensor, "... 3"
     return torch.stack([rot, tilt, psi], dim=-1)
 
 
+def zyx_from_matrix(matrix: Float[Tensor, "... 3 3"]) -> Float[Tensor, "... 3"]:
+    """Angles (x, y, z) in radians with ``Rz(z) · Ry(y) · Rx(x)``, as tilts and stage angles are written.
+
+    y lies in [-π/2, π/2]. Not meant for views along the tilt axis, where x and z cannot be told apart.
+    """
+    y = torch.atan2(-matrix[..., 2, 0], torch.hypot(matrix[..., 2, 1], matrix[..., 2, 2]))
+    x = torch.atan2(matrix[..., 2, 1], matrix[..., 2, 2])
+    z = torch.atan2(matrix[..., 1, 0], matrix[..., 0, 0])
+    return torch.stack([x, y, z], dim=-1)
+
+
+def nearest_rotation(matrix: Float[Tensor, "... 3 3"]) -> Float[Tensor, "... 3 3"]:
+    """Proper rotations that come closest to matrices, such as the mean of rotations that differ little."""
+    left, _, right = torch.linalg.svd(matrix)
+    sign = torch.ones_like(matrix[..., 0])
+    sign[..., 2] = torch.linalg.det(left @ right)
+    return (left * sign[..., None, :]) @ right
+
+
 def _cross_matrix(vector: Float[Tensor, "... 3"]) -> Float[Tensor, "... 3 3"]:
     x, y, z = vector.unbind(-1)
     zero = torch.zeros_like(x)

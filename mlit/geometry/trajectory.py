@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 MIDDLE = 0.5  # of the exposure, in normalised dose
+_SAME_TIME = 1e-9  # normalised doses that differ by less are one
+_CORRECTIONS = 30
 
 
 def normalised_dose(dose: Float[Tensor, "tilt"]) -> Float[Tensor, "tilt"]:
@@ -90,6 +92,39 @@ def resample_trajectory(
     if samples.shape[1] == count:
         return samples
     return evaluate_trajectory(samples, sample_times(count).to(samples))
+
+
+def samples_through(
+    values: Float[Tensor, "particle tilt channel"], dose_fraction: Float[Tensor, "tilt"], count: int
+) -> Float[Tensor, "particle sample channel"]:
+    """Find samples of trajectories that take given values in every tilt, as far as so many samples can.
+
+    Where each tilt has a sample at its own dose they do so exactly. Else what is missing at the tilts is added at the
+    samples around them, as long as it helps.
+
+    Parameters
+    ----------
+    values
+        Wanted values.
+    dose_fraction
+        Of each tilt, see :func:`normalised_dose`.
+    count
+        Number of samples, at least 2.
+    """
+    order = dose_fraction.argsort()
+    known, time = dose_fraction[order], torch.linspace(0, 1, count, dtype=values.dtype)
+    upper = torch.searchsorted(known.contiguous(), time - _SAME_TIME).clamp(1, len(known) - 1)
+    gap = (known[upper] - known[upper - 1]).clamp(min=_SAME_TIME)
+    weight = ((time - known[upper - 1]) / gap).clamp(0, 1)[:, None]
+    samples = best = torch.zeros(len(values), count, values.shape[2], dtype=values.dtype)
+    least = torch.inf
+    for _ in range(_CORRECTIONS):
+        missing = (values - evaluate_trajectory(samples, dose_fraction))[:, order]
+        if float(missing.square().sum()) >= least:
+            break
+        least, best = float(missing.square().sum()), samples
+        samples = samples + missing[:, upper - 1] * (1 - weight) + missing[:, upper] * weight
+    return best
 
 
 def continuous_euler(euler_rad: Float[Tensor, "particle sample 3"]) -> Float[Tensor, "particle sample 3"]:

@@ -105,6 +105,24 @@ def read_mrc(path: Path | str) -> tuple[np.ndarray, float | None]:
     return (array[0] if header.shape[0] == 1 else array), header.pixel_size_angstrom
 
 
+def read_mrc_section(path: Path | str, section: int) -> np.ndarray:
+    """Read one section of a stack, float32 [y, x]; sections count from 0.
+
+    Raises
+    ------
+    InputError
+        As `read_mrc_header`, or if the stack has no such section.
+    """
+    path = Path(path)
+    header = read_mrc_header(path)
+    sections, y, x = header.shape
+    if not 0 <= section < sections:
+        raise InputError(f"{path}: has {sections} sections, but section {section + 1} is named; correct the image name")
+    dtype = _DTYPES[header.mode].newbyteorder(header.byte_order)
+    offset = header.data_offset_bytes + section * y * x * dtype.itemsize
+    return np.fromfile(path, dtype, count=y * x, offset=offset).astype(np.float32).reshape(y, x)
+
+
 def write_mrc(
     path: Path | str, array: np.ndarray, pixel_size_angstrom: float, placed_as: MrcHeader | None = None
 ) -> None:

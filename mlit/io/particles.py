@@ -56,8 +56,20 @@ def read_particles(
     InputError
         If the file is absent or damaged, or a row holds something impossible; the message names it.
     """
-    path = Path(path)
-    blocks = read_star(path, "particle file")
+    return particles_from_blocks(
+        read_star(path, "particle file"),
+        Path(path),
+        RelionScale(
+            () if pixel_size_angstrom is None else tuple(np.atleast_1d(pixel_size_angstrom).tolist()),
+            coordinate_pixel_size_angstrom,
+            volume_size_angstrom,
+            series_volume_size_angstrom or {},
+        ),
+    )
+
+
+def particles_from_blocks(blocks: Mapping[str, pd.DataFrame], path: Path, scale: RelionScale) -> ParticleTable:
+    """Return the particles of a file that was read as tables; `read_particles` says more."""
     table = _particle_block(blocks, path)
     where = str(path)
     if is_m_table(table):
@@ -65,10 +77,6 @@ def read_particles(
         position, euler = m_poses(table, where)
     else:
         names = relion_names(table, where)
-        sizes = () if pixel_size_angstrom is None else tuple(np.atleast_1d(pixel_size_angstrom).tolist())
-        scale = RelionScale(
-            sizes, coordinate_pixel_size_angstrom, volume_size_angstrom, series_volume_size_angstrom or {}
-        )
         position, euler = relion_poses(table, blocks.get("optics"), scale, where)
     series_name = np.array([series_key(str(name)) for name in names], dtype=object)
     return ParticleTable(

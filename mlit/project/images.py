@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.errors import InputError
-from mlit.io.mrc import read_mrc
+from mlit.io.mrc import read_mrc, read_mrc_section
 from mlit.project.project import SeriesInput
 
 
@@ -29,7 +29,8 @@ def load_tilt_images(series: SeriesInput) -> Float[Tensor, "tilt y x"]:
     used = series.use_tilt.nonzero().flatten().tolist()
     for tilt in used:
         path = series.image_paths[tilt]
-        image, _ = read_mrc(path)
+        section = None if series.image_sections is None else series.image_sections[tilt]
+        image = read_mrc(path)[0] if section is None else read_mrc_section(path, section)
         if image.shape != (y, x):
             raise InputError(f"{path}: is no image of {x} × {y} px as the others of its series; average it again")
         broken = int((~np.isfinite(image)).sum())

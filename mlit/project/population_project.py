@@ -17,7 +17,8 @@ from mlit.project.population_tree import PopulationTree, read_population_tree
 from mlit.project.project import Project
 from mlit.project.selection import select_series
 from mlit.project.source_settings import base_settings, source_settings
-from mlit.project.warp_project import collect_series, read_xmls, strangers
+from mlit.project.usable_series import strangers
+from mlit.project.warp_project import collect_series, read_xmls
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.io.particle_table import ParticleTable
+from mlit.io.relion5.names import ProjectFolder
+from mlit.io.relion5.particle_file import RelionParticles
+from mlit.io.relion5.tilt_series import TiltTable
+from mlit.io.relion5.tomograms import Tomogram
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 from mlit.likelihood.signal_weights import SignalWeights
 from mlit.optics.ctf import Optics
@@ -27,7 +32,7 @@ class SeriesInput:
     geometry, optics
         What the file says, as tensors.
     image_paths : tuple of Path
-        Averaged image of each tilt. Tilts that are not used may lack theirs.
+        File with the averaged image of each tilt. Tilts that are not used may lack theirs.
     image_size_px : tuple of int
         x and y of every image.
     pixel_size_angstrom : float
@@ -38,6 +43,9 @@ class SeriesInput:
         Rows of the project's particle table.
     weights : SignalWeights
         Strength of the signal that the file states.
+    image_sections : tuple of int or None
+        Where the images lie in stacks: section of each tilt, from 0; None in the tuple, or None at all, where a file
+        holds one image.
     """
 
     name: str
@@ -50,6 +58,32 @@ class SeriesInput:
     use_tilt: Bool[Tensor, "tilt"] = field(repr=False)
     particle_index: Int[Tensor, "particle"] = field(repr=False)
     weights: SignalWeights = field(default_factory=SignalWeights, repr=False)
+    image_sections: tuple[int | None, ...] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class RelionSource:
+    """Tables of a RELION project, so that what mlit does not know in them reaches its results.
+
+    Attributes
+    ----------
+    particles : RelionParticles
+        The particle file; its rows are those of the project's particle table.
+    tomograms : mapping of str to Tomogram
+        By name of the series.
+    tilts : mapping of str to TiltTable
+        By name of the series, in the order of the file.
+    tilt_order : mapping of str to ndarray
+        Row of the file of each tilt of the series.
+    folder : ProjectFolder
+        Where the files lie that they name.
+    """
+
+    particles: RelionParticles
+    tomograms: Mapping[str, Tomogram]
+    tilts: Mapping[str, TiltTable]
+    tilt_order: Mapping[str, np.ndarray]
+    folder: ProjectFolder
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +93,7 @@ class Project:
     Attributes
     ----------
     settings_path : Path
-        The file that describes the project: settings of Warp, or a population of M.
+        The file that describes the project: settings of Warp, a population of M, or a list of RELION's.
     series : tuple of SeriesInput
         Sorted by name; never empty.
     particles : ParticleTable
@@ -68,6 +102,12 @@ class Project:
         Series that were set aside, with the reason in one line.
     pixel_size_angstrom : float
         Of the tilt images, binning counted in.
+    input_paths : tuple of Path
+        Files that say what the project is: what a result has to be compared with, and must not be written over.
+    half_maps, mask
+        Maps that the project offers to start from.
+    relion : RelionSource or None
+        Tables of RELION that the project was read from.
     """
 
     settings_path: Path
@@ -75,3 +115,7 @@ class Project:
     particles: ParticleTable = field(repr=False)
     failures: Mapping[str, str]
     pixel_size_angstrom: float
+    input_paths: tuple[Path, ...] = ()
+    half_maps: tuple[Path, Path] | None = None
+    mask: Path | None = None
+    relion: RelionSource | None = field(default=None, repr=False)

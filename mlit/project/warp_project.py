@@ -11,10 +11,11 @@ from mlit.io.particles import ParticleTable, read_particles
 from mlit.io.series_names import series_key
 from mlit.io.warp.settings import WarpSettings, read_settings
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
-from mlit.project.particle_places import check_inside, match_series
+from mlit.project.particle_places import match_series
 from mlit.project.project import Project, SeriesInput
-from mlit.project.selection import select_series, series_names, shown
+from mlit.project.selection import select_series, series_names
 from mlit.project.series_loader import load_series, read_series_xml
+from mlit.project.usable_series import strangers, usable_series
 
 
 def load_warp_project(
@@ -104,29 +105,20 @@ def collect_series(
     InputError
         If no series is left, or a half set is empty.
     """
-    failed = dict(failures)
-    loaded: list[SeriesInput] = []
-    for name, own in settings.items():
-        index = np.flatnonzero(table.series_name == name)
-        if not index.size:
-            failed[name] = "has no particles"
-        elif name in xmls:
-            try:
-                series = load_series(name, xmls[name], own, index)
-                size = series.geometry.volume_size_angstrom.tolist()
-                check_inside(table, index, size, particle_diameter_angstrom, particles)
-                loaded.append(series)
-            except InputError as error:
-                failed[name] = str(error)
-    if not loaded:
-        raise InputError(_nothing_left(path, failed))
-    _check_halves(table, loaded, particles)
+
+    def load(name: str, index: np.ndarray) -> SeriesInput:
+        if name not in xmls:
+            raise InputError(failures[name])
+        return load_series(name, xmls[name], settings[name], index)
+
+    series, failed = usable_series(path, particles, tuple(settings), table, load, failures, particle_diameter_angstrom)
     return Project(
         settings_path=path,
-        series=tuple(loaded),
+        series=series,
         particles=table,
-        failures=dict(sorted(failed.items())),
-        pixel_size_angstrom=loaded[0].pixel_size_angstrom,
+        failures=failed,
+        pixel_size_angstrom=series[0].pixel_size_angstrom,
+        input_paths=(path, particles),
     )
 
 
@@ -166,32 +158,3 @@ def _read_table(
             sizes[series_key(name)] = size
     pixels = (settings.pixel_size_angstrom, settings.binned_pixel_size_angstrom)
     return read_particles(path, pixels, settings.tomogram_size_angstrom, sizes, coordinate_pixel)
-
-
-def strangers(table: ParticleTable, names: Sequence[str]) -> dict[str, str]:
-    """Return the series that particles name and the project lacks, each with the reason that it cannot be used."""
-    found, counts = np.unique(table.series_name.astype(str), return_counts=True)
-    known = set(names)
-    return {
-        str(name): f"{count} particles name this series, but the project has no XML or tomostar file of it"
-        for name, count in zip(found, counts, strict=True)
-        if name not in known
-    }
-
-
-def _check_halves(table: ParticleTable, loaded: Sequence[SeriesInput], path: Path) -> None:
-    halves = np.concatenate([table.half_set[series.particle_index.numpy()] for series in loaded])
-    for half in (1, 2):
-        if not (halves == half).any():
-            names = shown([series.name for series in loaded])
-            raise InputError(
-                f"{path}: no particle of {names} is in half set {half}; "
-                "use more series, or remove the half-set column to have halves assigned"
-            )
-
-
-def _nothing_left(path: Path, failures: Mapping[str, str]) -> str:
-    reasons = [f"{name}: {reason}" for name, reason in failures.items()]
-    return f"{path}: no series can be used; {'; '.join(reasons[:3])}" + (
-        f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-    )

@@ -16,25 +16,25 @@ from mlit.optics.zernike import EVEN_INDICES, ODD_INDICES
 from mlit.project.tilt_values import tilt_values
 
 
-def optics_from_xml(xml: TiltSeriesXml, settings: WarpSettings) -> Optics:
-    """Return the optics that the file describes; what its `<CTF>` lacks comes from the settings.
+def optics_from_xml(xml: TiltSeriesXml, settings: WarpSettings | None = None) -> Optics:
+    """Return the optics that the file describes; what its `<CTF>` lacks comes from the settings, if there are any.
 
     Raises
     ------
     InputError
         If a value is impossible, such as a voltage of zero.
     """
-    voltage = xml.ctf_number("Voltage", settings.voltage_kv)
+    voltage = xml.ctf_number("Voltage", settings.voltage_kv if settings else 300.0)
     if voltage <= 0:
         raise InputError(f"{xml.path}: CTF/Voltage is {voltage:g} kV; it must be above zero")
-    amplitude = xml.ctf_number("Amplitude", settings.amplitude_contrast)
+    amplitude = xml.ctf_number("Amplitude", settings.amplitude_contrast if settings else 0.07)
     if not 0 <= amplitude < 1:
         raise InputError(f"{xml.path}: CTF/Amplitude is {amplitude:g}; it is a fraction from 0 to below 1")
     difference, angle_deg = _astigmatism(xml)
     phase_pi = tilt_values(xml, "GridCTFPhase", xml.ctf_number("PhaseShift", 0.0))
     return Optics(
         voltage_kv=voltage,
-        cs_mm=xml.ctf_number("Cs", settings.cs_mm),
+        cs_mm=xml.ctf_number("Cs", settings.cs_mm if settings else 2.7),
         amplitude_contrast=amplitude,
         astigmatism_um=astigmatism_vector(torch.from_numpy(difference.copy()), torch.from_numpy(np.deg2rad(angle_deg))),
         phase_shift_rad=torch.from_numpy(phase_pi * math.pi),

@@ -15,9 +15,9 @@ from torch import Tensor
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
 from mlit.maps.references import ReferenceSettings
+from mlit.project.any_project import read_project
 from mlit.project.filaments import filaments, neighbours_on_filaments
 from mlit.project.project import Project
-from mlit.project.warp_project import load_warp_project
 from mlit.training.denoise_run import make_denoiser
 from mlit.training.ledger import SeriesLedger
 from mlit.training.map_maker import MapMaker, MapSettings
@@ -38,6 +38,7 @@ RESERVED_NAMES = {
     ".",
     "..",
     "warp_tiltseries",
+    "relion",
     "checkpoints",
     "tensorboard",
     "figures",
@@ -51,26 +52,13 @@ SHELLS_AT_LEAST = 2  # in a fit, counted in inverse diameters
 
 def load_project(cfg: DictConfig) -> Project:
     """Read the project, and say what was set aside."""
-    project = load_population(cfg) if is_population(cfg) else load_warp(cfg)
+    project = load_population(cfg) if is_population(cfg) else read_project(cfg.data, cfg.species.diameter)
     for name, reason in project.failures.items():
         LOG.warning("%s is left out: %s", name, reason)
     warn_of_duplicates(project, cfg.species.diameter)
     count = sum(len(series.particle_index) for series in project.series)
     LOG.info("%d series, %d particles, %g Å/px", len(project.series), count, project.pixel_size_angstrom)
     return project
-
-
-def load_warp(cfg: DictConfig) -> Project:
-    """Read a project of Warp."""
-    return load_warp_project(
-        Path(cfg.data.settings),
-        Path(cfg.data.particles),
-        cfg.data.series,
-        tuple(cfg.data.exclude),
-        cfg.species.diameter,
-        cfg.data.coordinate_pixel_size_angstrom,
-        cfg.data.processing,
-    )
 
 
 def warn_of_duplicates(project: Project, diameter_angstrom: float) -> None:
@@ -150,7 +138,7 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
         Schedule(iterations, finest, species.diameter_angstrom / SHELLS_AT_LEAST),
         hydra.utils.instantiate(cfg.optimizer),
         SeriesLedger(checkpoints / "series"),
-        starting_references(cfg.species.half_maps, maps),
+        starting_references(cfg.species.half_maps or project.half_maps, maps),
         ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None,
         Weighing(make_request(**{key: cfg.weights[key] for key in WEIGHTS_KEYS})),
     )
@@ -180,7 +168,7 @@ def make_map_settings(project: Project, cfg: DictConfig, species: Species, folds
             f"species.helical_units={helix.units}: so many units of {helix.rise_angstrom:g} Å are longer than half of "
             f"the box of {box * pixel:g} Å; give fewer, or a larger species.box"
         )
-    mask = starting_mask(cfg.species.mask, box, pixel)
+    mask = starting_mask(cfg.species.mask or project.mask, box, pixel)
     return MapSettings(references, box, pixel, folds, species.map_symmetry, mask, cfg.seed)
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from mlit.errors import InputError
 from mlit.parallel import one_thread_each, reuse_memory
 from mlit.project.project import Project
+from mlit.project.relion_export import FOLDER
 from mlit.training.assembly import load_project, make_module, make_species, size_of
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.memory import estimate_memory, say_memory
@@ -95,7 +96,8 @@ def refuse_inputs_as_outputs(project: Project, output: Path, cfg: DictConfig) ->
     """
     results = {(output / "warp_tiltseries" / f"{series.name}.xml").resolve() for series in project.series}
     results.add((output / cfg.species.name / "particles.star").resolve())
-    inputs = {Path(cfg.data.particles).resolve(), *(series.xml.path.resolve() for series in project.series)}
+    results |= {(output / FOLDER / name).resolve() for name in ("tomograms.star", "particles.star")}
+    inputs = {path.resolve() for path in (*project.input_paths, *(series.xml.path for series in project.series))}
     for path in sorted(results & inputs):
         raise InputError(f"output={output}: {path} is an input and would be overwritten; give another output=…")
 

@@ -13,6 +13,7 @@ from mlit.io.particles import write_particles
 from mlit.likelihood.signal_weights import SignalWeights
 from mlit.project.parameter_table import write_parameters
 from mlit.project.project import Project, SeriesInput
+from mlit.project.relion_export import FOLDER, write_relion
 from mlit.project.results import (
     content_hash,
     refined_particles,
@@ -47,7 +48,10 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
         if errors := module.records[series.name].errors:
             write_parameters(output / "parameters" / f"{series.name}.csv", models[series.name], errors)
     folder = output / cfg.species.name
-    write_particles(folder / "particles.star", final_particles(project, module, models))
+    particles = final_particles(project, module, models)
+    write_particles(folder / "particles.star", particles)
+    imaging = {name: model.imaging() for name, model in models.items()}
+    write_relion(output / FOLDER, project, particles, imaging, weights, cfg.species.diameter)
     suspects = report_suspects(output, used, module)
     write_maps(folder, halves)
     denoised = module.maps.denoise_half_maps()
@@ -67,9 +71,7 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
             "chosen": [candidate.label for candidate in module.chosen],
             "left_out": dict(project.failures) | left_out,
             "versions": {name: version(name) for name in ("mlit", "torch", "lightning")},
-            "input_sha256": {
-                str(path): content_hash(Path(path)) for path in (project.settings_path, cfg.data.particles)
-            },
+            "input_sha256": {str(path): content_hash(path) for path in project.input_paths},
         },
     )
     LOG.info("FSC 0.143 at %.2f Å from %d series, in %.0f s", resolution, len(used), seconds)

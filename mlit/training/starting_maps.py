@@ -39,7 +39,7 @@ def read_cubic_map(path: Path, box: int, pixel_size_angstrom: float) -> Float[Te
     return resample_to_pixel_size(volume, pixel, pixel_size_angstrom, box)
 
 
-def starting_mask(path: str | None, box: int, pixel_size_angstrom: float) -> Float[Tensor, "z y x"] | None:
+def starting_mask(path: str | Path | None, box: int, pixel_size_angstrom: float) -> Float[Tensor, "z y x"] | None:
     """Given mask on the grid of the run, or None."""
     if path is None:
         return None
@@ -49,7 +49,7 @@ def starting_mask(path: str | None, box: int, pixel_size_angstrom: float) -> Flo
     return mask
 
 
-def starting_references(paths: Sequence[str] | None, maps: MapSettings) -> References | None:
+def starting_references(paths: Sequence[str | Path] | None, maps: MapSettings) -> References | None:
     """Make references from given half maps: filtered by their FSC, masked, one for each group of particles."""
     if paths is None:
         return None

@@ -10,10 +10,12 @@ from mlit.geometry.rotations import (
     euler_from_matrix,
     matrix_from_euler,
     matrix_from_rotvec,
+    nearest_rotation,
     rotation_x,
     rotation_y,
     rotation_z,
     rotvec_from_matrix,
+    zyx_from_matrix,
 )
 
 angles = st.floats(-7, 7)
@@ -137,3 +139,18 @@ def test_axes_of_euler_angles_are_those_of_a_small_change():
     turn = matrix_from_euler(euler + step * change) @ matrix_from_euler(euler - step * change).transpose(-1, -2)
     expected = (euler_axes(euler) @ change[..., None]).squeeze(-1)
     torch.testing.assert_close(rotvec_from_matrix(turn) / (2 * step), expected, atol=1e-8, rtol=1e-6)
+
+
+def test_tilt_angles_from_matrix():
+    angles = torch.rand(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) * 2.8 - 1.4
+    x, y, z = angles.unbind(-1)
+    torch.testing.assert_close(zyx_from_matrix(rotation_z(z) @ rotation_y(y) @ rotation_x(x)), angles)
+
+
+def test_nearest_rotation():
+    generator = torch.Generator().manual_seed(4)
+    matrix = matrix_from_rotvec(torch.randn(20, 3, dtype=torch.float64, generator=generator))
+    torch.testing.assert_close(nearest_rotation(matrix * 0.7), matrix)
+    noisy = nearest_rotation(matrix + 0.4 * torch.randn(20, 3, 3, dtype=torch.float64, generator=generator))
+    torch.testing.assert_close(torch.linalg.det(noisy), torch.ones(20, dtype=torch.float64))
+    torch.testing.assert_close(noisy @ noisy.mT, torch.eye(3, dtype=torch.float64).expand(20, 3, 3))

@@ -12,6 +12,7 @@ from mlit.geometry.trajectory import (
     normalised_dose,
     resample_trajectory,
     sample_times,
+    samples_through,
 )
 
 FRACTIONS = torch.linspace(0, 1, 37, dtype=torch.float64)
@@ -87,3 +88,28 @@ def test_angles_are_continued_from_sample_to_sample():
     found = continuous_euler(stored[None])[0]
     assert float((stored - wanted).abs().max()) > 1
     torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("dose", "count"),
+    [
+        ([0, 3, 6, 9, 12, 15], 6),
+        ([12, 0, 9, 3, 6, 15], 6),
+        ([0, 3, 6, 12, 18, 21], 8),
+        ([0, 3.3, 6.1, 9.2, 12.4, 15.1], 24),
+    ],
+)
+def test_samples_through_what_every_tilt_has(dose, count):
+    time = normalised_dose(torch.tensor(dose, dtype=torch.float64))
+    wanted = torch.randn(3, 6, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    samples = samples_through(wanted, time, count)
+    assert samples.shape == (3, count, 2)
+    torch.testing.assert_close(evaluate_trajectory(samples, time), wanted, atol=1e-3, rtol=0)
+
+
+def test_tilts_of_one_dose_share_a_place():
+    wanted = torch.tensor([[[1.0], [3.0], [8.0]]], dtype=torch.float64)
+    samples = samples_through(wanted, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64), 4)
+    found = evaluate_trajectory(samples, torch.tensor([0.0, 1.0], dtype=torch.float64))[0, :, 0]
+    assert 1 <= float(found[0]) <= 3
+    assert float(found[1]) == pytest.approx(8)

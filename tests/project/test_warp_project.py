@@ -177,7 +177,7 @@ def test_particles_of_a_series_that_the_project_lacks(tiny, columns_of):
     tiny.set_particles(**columns_of(["A", "B", "C", "D", "D"]))
     project = load(tiny)
     assert len(project.series) == 3
-    assert project.failures == {"D": "2 particles name this series, but the project has no XML or tomostar file of it"}
+    assert project.failures == {"D": "2 particles name this series, but the project has none of that name"}
 
 
 @pytest.mark.parametrize("file", ["xml", "tomostar"])

@@ -1,0 +1,1 @@
+"""STAR files of RELION 5 tomography; what mlit does not know in them is kept."""
