@@ -46,7 +46,7 @@ def wind(volume: Float[Tensor, "z y x"], helix: Helix, pixel_size_angstrom: floa
     above = 2 * math.ceil(2 * powers[-1] * rise) + n // 2  # the ends of this longer helix fade out before they are cut
     wound = _without_ends(_from_slice(volume, 2 * powers[-1] * rise, 2 * powers[-1] * helix.twist_rad, above), n / 2)
     for power in powers:
-        wound = (wound + _screwed(wound, power * rise, power * helix.twist_rad)) / 2
+        wound = _screwed(wound, power * rise, power * helix.twist_rad).add_(wound).div_(2)
     return wound[above - n // 2 :][:n]
 
 
@@ -68,7 +68,7 @@ def _from_slice(
         from_middle = height - steps  # in rises
         weight = torch.cos(math.pi / 2 * from_middle).square()
         turned = _turn_planes(_planes_at(middle, from_middle * rise_px), steps * twist_rad)
-        total += weight.to(volume)[:, None, None] * turned
+        total.addcmul_(turned, weight.to(volume)[:, None, None])
     return total
 
 

@@ -4,9 +4,11 @@ import torch
 
 from mlit.denoising.thinning import thin
 from mlit.fourier.shells import shell_mean, spectral_power
-from mlit.geometry.map_symmetry import NO_SYMMETRY, Symmetry
+from mlit.geometry.map_symmetry import NO_SYMMETRY, Helix, Symmetry
 from mlit.maps.filters import filter_by_shells
 from mlit.maps.fsc import fourier_shell_correlation
+from mlit.maps.helical import wind
+from mlit.maps.mask import spherical_mask
 from mlit.maps.rigid_motion import RigidMotion, move_map
 
 N = 40
@@ -39,6 +41,18 @@ def test_parts_of_symmetric_maps_have_independent_noise():
     parts = thin(noisy(1, symmetry), symmetry, 1.0, seed=9)
     assert abs(correlation(parts.learn, parts.judge)) < 0.05
     assert abs(correlation(parts.learn, thin(noisy(1, symmetry), NO_SYMMETRY, 1.0, seed=9).judge)) > 0.1
+
+
+def test_parts_of_helical_maps_have_independent_helical_noise():
+    helix = Helix(3, 0.7, 5.3)
+    symmetry, wound = Symmetry.named("C1", helix), torch.stack([wind(half, helix, 1.0) for half in noisy(1)])
+    parts = thin(wound, symmetry, 1.0, seed=9)
+    assert abs(correlation(parts.learn, parts.judge)) < 0.1
+    again = wind(parts.judge[0], helix, 1.0)
+    inside = spherical_mask(N, 1.0, 20.0, 1.0) > 0.5
+    assert float((again - parts.judge[0])[inside].norm() / again[inside].norm()) < 0.3
+    plain = thin(wound, NO_SYMMETRY, 1.0, seed=9).judge[0]
+    assert float((wind(plain, helix, 1.0) - plain)[inside].norm() / plain[inside].norm()) > 0.5
 
 
 def test_signal_is_in_both_and_noise_as_strong_as_said():
