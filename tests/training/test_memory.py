@@ -50,7 +50,7 @@ from mlit.benchmark.one_iteration import peak_memory_mib
 from mlit.denoising.half_maps import denoise
 from mlit.denoising.module import MapDenoiser
 from mlit.denoising.settings import DenoiserSettings
-from mlit.fourier.shells import frequency_radius
+from mlit.geometry.map_symmetry import NO_SYMMETRY
 from mlit.maps.fsc import FscCurves
 from mlit.maps.mask import MaskResult, spherical_mask
 from mlit.maps.references import HalfMaps
@@ -67,7 +67,7 @@ halves = HalfMaps(first, second, 1.0, MaskResult(torch.ones_like(first), "densit
 volumes = torch.stack([first, second]).repeat_interleave(groups // 2, 0)
 before = peak_memory_mib()
 with one_thread_each():
-    denoise(MapDenoiser(DenoiserSettings(steps=2)), volumes, halves, torch.eye(3)[None], 40.0)
+    denoise(MapDenoiser(DenoiserSettings(steps=2)), volumes, halves, NO_SYMMETRY, 40.0)
 print(peak_memory_mib() - before)
 """
 
