@@ -21,8 +21,8 @@ Weights = dict[str, Tensor]
 def write_weights(path: Path, settings: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
     """Write weights and settings; the file appears only when it is complete."""
     content = {"format": FORMAT, "settings": dict(settings), "state": {k: v.cpu() for k, v in state.items()}}
-    with atomic_write(path) as partial:
-        torch.save(content, partial)
+    with atomic_write(path) as partial, partial.open("wb") as file:  # given a path, its name would be in the content
+        torch.save(content, file)
 
 
 def read_weights(path: Path) -> tuple[dict[str, float], Weights]:
