@@ -22,6 +22,7 @@ class Kind(Enum):
 # Keys without a default, with null for "none", or with two kinds: the default does not tell what they take.
 KINDS_WITHOUT_DEFAULT = {
     "output": Kind.TEXT,
+    "folds": Kind.WHOLE,
     "data.settings": Kind.TEXT,
     "data.particles": Kind.TEXT,
     "data.processing": Kind.TEXT,

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,10 +13,11 @@ from mlit.io.mrc import read_mrc
 
 COLOURS = ("#999999", "#56B4E9", "#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7")  # Okabe and Ito
 THRESHOLD = 0.143
+SUBSETS = "subsets.csv"
 
 
 def write_figures(run: Path, species: str) -> list[Path]:
-    """Draw the resolution of every iteration, the progress of every series and sections of the map.
+    """Draw the resolution of every iteration and of subsets, the progress of every series and sections of the map.
 
     Parameters
     ----------
@@ -29,6 +31,8 @@ def write_figures(run: Path, species: str) -> list[Path]:
     PNG files in ``run/figures``.
     """
     drawn = {"fsc": fsc_figure(run), "sections": sections_figure(run / species), "progress": progress_figure(run)}
+    if (run / SUBSETS).is_file():
+        drawn["particles"] = particles_figure(run)
     folder = run / "figures"
     folder.mkdir(exist_ok=True)
     paths = []
@@ -59,6 +63,25 @@ def fsc_figure(run: Path) -> Figure:
     axes.annotate(f"{THRESHOLD}", (0, THRESHOLD), xytext=(3, 3), textcoords="offset points", color="0.4", fontsize=8)
     axes.set(xlabel="resolution, Å", ylabel="Fourier shell correlation, masked and corrected", ylim=(-0.1, 1.03))
     label_in_angstrom(axes)
+    axes.legend(frameon=False)
+    return figure
+
+
+def particles_figure(run: Path) -> Figure:
+    """Inverse squared resolution of subsets over the logarithm of their size, with the fitted line."""
+    table = pd.read_csv(run / SUBSETS)
+    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
+    axes = figure.subplots()
+    number, resolution = table["particles"].to_numpy(), table["resolution_angstrom"].to_numpy()
+    axes.plot(number, resolution**-2.0, "o", color=COLOURS[2], label="subsets")
+    if np.isfinite(table["line_angstrom"].to_numpy()).all():
+        label = "Rosenthal–Henderson line"
+        axes.plot(number, table["line_angstrom"].to_numpy() ** -2.0, color=COLOURS[5], label=label)
+    axes.set(xscale="log", xlabel="particles", ylabel="resolution at FSC 0.143, Å")
+    axes.set_xticks(number, [f"{n:.0f}" for n in number], minor=False)
+    axes.minorticks_off()
+    ticks = np.linspace((resolution**-2.0).min(), (resolution**-2.0).max(), 5)
+    axes.set_yticks(ticks, [f"{tick**-0.5:.2f}" for tick in ticks])
     axes.legend(frameon=False)
     return figure
 

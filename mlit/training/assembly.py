@@ -113,7 +113,7 @@ def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
     species = make_species(cfg)
     species.check_against(project)
     together = group_filaments(project, species)
-    group, folds = assign_groups(project, cfg.seed, None if cfg.schedule.iterations else 1, together)
+    group, folds = assign_groups(project, cfg.seed, cfg.folds, together)
     options: Any = OmegaConf.to_container(cfg.model, resolve=True)
     candidates, compared_in = candidates_from(options.pop("candidates")), options.pop("compared_in_iteration")
     check_model_options(options)

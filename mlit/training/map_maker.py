@@ -19,6 +19,7 @@ from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.common_frame import common_frame
 from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps
 from mlit.maps.rigid_motion import RigidMotion, move_map
+from mlit.maps.subsets import Subsets, judge_subsets
 from mlit.training.partial_sums import PartialSums
 from mlit.training.reference_scale import scale_to_images
 from mlit.training.series_record import SeriesRecord
@@ -104,11 +105,14 @@ class MapMaker:
     ----------
     halves
         Half maps of the last iteration that ended; None before.
+    subsets
+        How good parts of the data are; None where that was not asked for, or each half set is a single group.
     """
 
     def __init__(self, settings: MapSettings, partial_sums: PartialSums, denoiser: MapDenoiser | None = None) -> None:
         self.settings, self.partial_sums, self.denoiser = settings, partial_sums, denoiser
         self.halves: HalfMaps | None = None
+        self.subsets: Subsets | None = None
         self._sums: FourierSums | None = None
         self._summed: list[str] = []
 
@@ -171,6 +175,10 @@ class MapMaker:
         detail = max(expected_angstrom, MASK_ANGSTROM)
         self.halves = half_maps(self.sums, settings.symmetry, settings.references, mask, detail, settings.seed)
         return self.halves
+
+    def judge_subsets(self) -> None:
+        """Find out how the resolution depends on the number of particles."""
+        self.subsets = judge_subsets(self.sums, self._made, self.settings.symmetry, self.settings.seed)
 
     def make_references(self) -> References:
         """Turn the sums into references, one for each group of particles, each half set in its own frame."""

@@ -262,6 +262,8 @@ class RefinementModule(lightning.LightningModule):
         self._take_weights()
         complete = self.maps.sums.resolution_angstrom <= self.schedule.nyquist_angstrom
         self.settled = self.settled or self._is_settled(halves)
+        if (self.settled and complete) or self.current_epoch + 1 == self.schedule.epochs:
+            self.maps.judge_subsets()
         if self.settled and complete:
             self.trainer.should_stop = True
         elif self.current_epoch == 0 and self.references is not None:

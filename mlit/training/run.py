@@ -74,6 +74,7 @@ def check_config(cfg: DictConfig) -> None:
     unit = cfg.data.coordinate_pixel_size_angstrom
     wrong = {
         f"seed={cfg.seed}: must lie between 0 and 2^32 - 1": not 0 <= cfg.seed < 2**32,
+        f"folds={cfg.folds}: must be at least 1": cfg.folds is not None and cfg.folds < 1,
         f"references.tight_box={cfg.references.tight_box}: must be at least 1": cfg.references.tight_box < 1,
         f"optimizer.passes={cfg.optimizer.passes}: must be at least 1": cfg.optimizer.passes < 1,
         f"data.coordinate_pixel_size_angstrom={unit}: must be above zero": unit is not None and not unit > 0,

@@ -1,6 +1,7 @@
 """Write what a run has found."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from mlit.project.results import (
     write_series,
     write_summary,
 )
+from mlit.project.subsets_table import write_subsets
 from mlit.project.suspects import Suspect, count_kinds, find_suspects, write_suspects
 from mlit.project.weights_table import normalised, write_weights
 from mlit.training.denoise_run import write_denoised
@@ -31,6 +33,7 @@ from mlit.training.series_status import summary_of_fits
 
 LOG = logging.getLogger("mlit")
 SUSPECTS = "suspects.csv"
+SUBSETS = "subsets.csv"
 WEIGHTS = "weights.csv"
 
 
@@ -58,13 +61,14 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
     if module.denoiser is not None and denoised is not None:
         write_denoised(folder, denoised, module.denoiser, halves.pixel_size_angstrom)
     resolution = halves.curves.resolution_angstrom(0.143)
+    count = sum(len(series.particle_index) for series in used)
     write_summary(
         output / "summary.json",
         {
-            "species": {cfg.species.name: {"resolution_angstrom": resolution}},
+            "species": {cfg.species.name: {"resolution_angstrom": resolution} | report_subsets(output, module, count)},
             "wall_seconds": seconds,
             "series": len(used),
-            "particles": sum(len(series.particle_index) for series in used),
+            "particles": count,
             **summary_of_fits(statuses.values()),
             "suspects": count_kinds(suspects),
             "denoiser": None if denoised is None else denoised.summary(),
@@ -76,6 +80,18 @@ def write_results(output: Path, project: Project, module: RefinementModule, cfg:
     )
     LOG.info("FSC 0.143 at %.2f Å from %d series, in %.0f s", resolution, len(used), seconds)
     LOG.info("results: %s", output)
+
+
+def report_subsets(output: Path, module: RefinementModule, particles: int) -> dict[str, float]:
+    """Write down how the resolution depends on the number of particles; returns what the summary says of it."""
+    subsets = module.maps.subsets
+    if subsets is None:
+        return {}
+    line = subsets.line(particles)
+    write_subsets(output / SUBSETS, subsets, line, particles)
+    if line is None or not math.isfinite(line.decay_angstrom2):
+        return {}
+    return {"decay_angstrom2": line.decay_angstrom2, "decay_error_angstrom2": line.decay_error_angstrom2}
 
 
 def final_particles(project: Project, module: RefinementModule, models: Mapping[str, SeriesModel]) -> ParticleTable:

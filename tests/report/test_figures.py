@@ -19,6 +19,7 @@ from mlit.report.figures import (
     THRESHOLD,
     fsc_figure,
     iteration_curves,
+    particles_figure,
     progress_figure,
     sections_figure,
     write_figures,
@@ -290,3 +291,17 @@ def test_drawing_leaves_the_backend_of_the_caller_alone(run, monkeypatch):
     monkeypatch.setitem(matplotlib.rcParams, "backend", "svg")
     write_figures(run, "molecule")
     assert matplotlib.rcParams["backend"] == "svg"
+
+
+def test_subsets_lie_at_their_number_and_resolution(tmp_path):
+    lines = ["particles,resolution_angstrom,line_angstrom", "100,16.0,15.0", "200,12.0,12.5", "400,10.0,10.0"]
+    (tmp_path / "subsets.csv").write_text("\n".join(lines))
+    axes = particles_figure(tmp_path).axes[0]
+    points, line = axes.lines
+    assert points.get_xdata().tolist() == [100, 200, 400]
+    np.testing.assert_allclose(points.get_ydata(), np.array([16.0, 12.0, 10.0]) ** -2)
+    np.testing.assert_allclose(line.get_ydata(), np.array([15.0, 12.5, 10.0]) ** -2)
+    assert [label.get_text() for label in axes.get_yticklabels()][::4] == ["16.00", "10.00"]
+    assert axes.get_xscale() == "log"
+    (tmp_path / "subsets.csv").write_text("particles,resolution_angstrom,line_angstrom\n100,16.0,\n200,16.0,\n")
+    assert len(particles_figure(tmp_path).axes[0].lines) == 1
