@@ -22,6 +22,7 @@ VALUES = {
     "data.population": "in/x.population",
     "import.alignments": "in/alignments",
     "import.pixel_size_angstrom": "10",
+    "action": "list",
     "species.diameter": "280",
     "denoise.half_maps": "[half1.mrc,half2.mrc]",
     "species.half_maps": "[half1.mrc,half2.mrc]",

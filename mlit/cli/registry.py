@@ -116,6 +116,11 @@ VERBS = {
             summary="resolution, filters and sharpening from two half maps",
             example="species.half_maps=[half1.mrc,half2.mrc] species.diameter=280 output=RUN",
         ),
+        Verb(
+            name="population",
+            summary="rotate, shift, expand or thin the particles of a species with its maps; make populations of M",
+            example="action=expand_symmetry data.population=PROJECT/x.population output=EXPANDED",
+        ),
     )
 }
 

@@ -145,8 +145,10 @@ def _check_output(values: Mapping[str, Any]) -> None:
     """Refuse an output folder that cannot be made, or that lies inside the input project."""
     config = OmegaConf.create(dict(values))
     try:
-        output = Path(config.output).absolute() if has_key(values, "output") else None
-        named = [key for key in ("settings", "population") if has_key(values, f"data.{key}")]
+        output = Path(config.output).absolute() if values.get("output") is not None else None
+        named = [
+            key for key in ("settings", "population") if has_key(values, f"data.{key}") and config.data[key] is not None
+        ]
         settings = Path(config.data[named[0]]).resolve() if named else None
     except OmegaConfBaseException as error:
         raise InputError(one_line(error)) from error

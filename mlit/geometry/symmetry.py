@@ -4,7 +4,7 @@ import math
 import re
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mlit.errors import InputError
@@ -99,3 +99,43 @@ def point_group(name: str) -> Float[Tensor, "operator 3 3"]:
     if platonic:
         return _tetrahedral() if platonic == "T" else _octahedral()
     return _icosahedral(int(setting or 2))
+
+
+def coset_representatives(name: str, subgroup_name: str) -> Float[Tensor, "coset 3 3"]:
+    """One rotation of every left coset of a subgroup, identity first.
+
+    Each rotation of the group is one of these times a rotation of the subgroup, in one way only.
+
+    Raises
+    ------
+    InputError
+        If one of the names is unknown, the second is no subgroup of the first, or is the same group.
+    """
+    group, subgroup = point_group(name), point_group(subgroup_name)
+    if not bool(_contained(subgroup, group).all()):
+        raise InputError(
+            f"symmetry '{subgroup_name}' is no subgroup of '{name}' with the same axes; choose one that is"
+        )
+    if len(group) == len(subgroup):
+        raise InputError(f"symmetry '{name}' is '{subgroup_name}' already: there is nothing to expand")
+    chosen: list[Tensor] = []
+    for element in group:
+        covered = bool(chosen) and bool(
+            _contained(element[None], (torch.stack(chosen)[:, None] @ subgroup).flatten(0, 1))
+        )
+        if not covered:
+            chosen.append(element)
+    return torch.stack(chosen)
+
+
+def keeps_group(
+    group: Float[Tensor, "operator 3 3"], rotation: Float[Tensor, "3 3"], shift: Float[Tensor, "3"]
+) -> bool:
+    """Whether a map that has a symmetry still has it, about the same centre and axes, once rotated and then shifted."""
+    turned = rotation @ group @ rotation.T
+    return bool(_contained(turned, group).all()) and torch.allclose(group @ shift, shift, rtol=0, atol=1e-6)
+
+
+def _contained(elements: Float[Tensor, "some 3 3"], group: Float[Tensor, "operator 3 3"]) -> Bool[Tensor, " some"]:
+    """Which rotations belong to a set of rotations."""
+    return ((elements[:, None] - group).abs().amax((-1, -2)) < 1e-6).any(1)

@@ -64,7 +64,7 @@ def read_half_maps(paths: Sequence[Path], pixel_size_angstrom: float | None = No
             f"{paths[1]}: its pixel size {pixels[1]:g} Å is not {pixels[0]:g} Å, that of {paths[0]}; "
             "if one header is wrong, give species.pixel_size_angstrom=…"
         )
-    first, second = (_read_map(path) for path in paths)
+    first, second = (read_cubic(path) for path in paths)
     if _correlation(first, second) > HIGHEST_CORRELATION:
         raise InputError(f"{paths[1]}: is the same map as {paths[0]}; give the two half maps")
     return HalfMapPair(first, second, pixels[0], headers[0])
@@ -81,7 +81,7 @@ def read_mask(path: Path, pair: HalfMapPair) -> Float[Tensor, "z y x"]:
     header = read_mrc_header(path)
     pixel, box = pair.pixel_size_angstrom, pair.first.shape[-1]
     own = header.pixel_size_angstrom or pixel
-    mask = _read_map(path, "mask")
+    mask = read_cubic(path, "mask")
     if float(mask.min()) < -0.01 or float(mask.max()) > 1.01:
         raise InputError(f"{path}: values range from {mask.min():g} to {mask.max():g}; a mask has values from 0 to 1")
     if abs(own - pixel) > SAME_PIXEL_ANGSTROM:
@@ -102,7 +102,7 @@ def _pixel_size(path: Path, header: MrcHeader) -> float:
     return header.pixel_size_angstrom
 
 
-def _read_map(path: Path, kind: str = "map") -> Float[Tensor, "z y x"]:
+def read_cubic(path: Path, kind: str = "map") -> Float[Tensor, "z y x"]:
     """Read a cubic map and refuse one that cannot be used."""
     array, _ = read_mrc(path)
     if array.ndim != 3 or len(set(array.shape)) != 1:

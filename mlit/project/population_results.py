@@ -59,7 +59,7 @@ def write_population_results(
     members = [
         _write_species(folder, one, results, resolution_angstrom)
         if one is species
-        else MReference(one.guid, _relative(one.path, folder))
+        else MReference(one.guid, relative(one.path, folder))
         for one in tree.species
     ]
     path = folder / tree.population.path.name
@@ -76,7 +76,7 @@ def _write_source(metadata: Path, folder: Path, source: MSource) -> MReference:
         if (data_folder / f"{file.series_name}.tomostar").is_file():
             xml.with_attributes({"DataDirectory": data_folder.as_posix()}).write(xml.path)
     write_source(path, replace(source, path=path, files=refined))
-    return MReference(source.guid, _relative(path, folder))
+    return MReference(source.guid, relative(path, folder))
 
 
 def _write_species(folder: Path, species: MSpecies, results: Path, resolution_angstrom: float) -> MReference:
@@ -94,8 +94,9 @@ def _write_species(folder: Path, species: MSpecies, results: Path, resolution_an
             with atomic_write(refined.file(kind)) as partial:
                 shutil.copyfile(results / name, partial)
     write_species(path, refined)
-    return MReference(species.guid, _relative(path, folder))
+    return MReference(species.guid, relative(path, folder))
 
 
-def _relative(path: Path, folder: Path) -> str:
+def relative(path: Path, folder: Path) -> str:
+    """Return a path as a file in that folder shall name it."""
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from mlit.errors import InputError
-from mlit.geometry.symmetry import GOLDEN_RATIO, point_group
+from mlit.geometry.rotations import rotation_z
+from mlit.geometry.symmetry import GOLDEN_RATIO, coset_representatives, keeps_group, point_group
 
 ORDERS = {
     "C1": 1, "C2": 2, "C3": 3, "c7": 7, "C17": 17, "D1": 2, "D2": 4, "D3": 6, "D7": 14,
@@ -69,3 +70,19 @@ def test_icosahedral_settings_differ():
 def test_unknown_names_are_refused(name):
     with pytest.raises(InputError, match="symmetry"):
         point_group(name)
+
+
+def test_cosets_need_a_subgroup():
+    with pytest.raises(InputError, match="no subgroup"):
+        coset_representatives("C4", "C3")
+    with pytest.raises(InputError, match="nothing to expand"):
+        coset_representatives("D3", "d3")
+
+
+def test_which_motions_keep_a_symmetry():
+    group, none = point_group("D2"), torch.zeros(3, dtype=torch.float64)
+    quarter = rotation_z(torch.tensor(math.pi / 2, dtype=torch.float64))
+    assert keeps_group(group, quarter, none)
+    assert not keeps_group(group, rotation_z(torch.tensor(0.3, dtype=torch.float64)), none)
+    assert not keeps_group(group, quarter, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    assert keeps_group(point_group("C5"), group[0], torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
