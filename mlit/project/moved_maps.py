@@ -8,8 +8,12 @@ from torch import Tensor
 
 from mlit.errors import InputError
 from mlit.io.mrc import read_mrc_header, write_mrc
+from mlit.maps.filters import cosine_step
+from mlit.maps.mask import radius_from_centre
 from mlit.maps.rigid_motion import RigidMotion, move_map
 from mlit.project.half_map_files import read_cubic
+
+EDGE = 0.1  # of the box: width of the soft edge of the sphere that is turned
 
 
 def move_map_file(source: Path, target: Path, motion: RigidMotion) -> None:
@@ -32,9 +36,14 @@ def moved_in_box(
 ) -> Float[Tensor, "z y x"]:
     """Map after a rigid motion; what comes from beyond the box is 0.
 
-    What lay between 0 and 1, as a mask does, is brought back there, and a binary mask is made binary again.
+    Where it is turned, what lies beyond the sphere inside the box is taken away first, with a soft edge: noise in the
+    corners would come back on the other side and ring through the whole map. What lay between 0 and 1, as a mask does, is brought back there, and a binary mask is made binary again.
     """
-    moved = move_map(volume, motion, pixel_size_angstrom) * _from_inside(volume.shape[-1], motion, pixel_size_angstrom)
+    n = volume.shape[-1]
+    held = volume
+    if motion.angle_rad > 0:
+        held = volume * cosine_step(radius_from_centre(n, 1.0), (0.5 - EDGE / 2) * n, EDGE * n)
+    moved = move_map(held, motion, pixel_size_angstrom) * _from_inside(n, motion, pixel_size_angstrom)
     if bool(((volume == 0) | (volume == 1)).all()):
         return (moved > 0.5).to(volume)
     return moved.clamp(0, 1) if float(volume.min()) >= 0 and float(volume.max()) <= 1 else moved

@@ -134,8 +134,6 @@ def test_expansion_makes_one_copy_for_each_coset(table, group, left, copies):
 
 
 def test_images_of_copies_are_those_of_a_symmetric_map(table):
-    if table.samples > 1:
-        pytest.skip("images are taken at the first sample")
     turned = [
         moved_in_box(blob(), RigidMotion(g, torch.zeros(3, dtype=torch.float64)), PIXEL) for g in point_group("D2")
     ]
