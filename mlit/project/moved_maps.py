@@ -37,7 +37,8 @@ def moved_in_box(
     """Map after a rigid motion; what comes from beyond the box is 0.
 
     Where it is turned, what lies beyond the sphere inside the box is taken away first, with a soft edge: noise in the
-    corners would come back on the other side and ring through the whole map. What lay between 0 and 1, as a mask does, is brought back there, and a binary mask is made binary again.
+    corners would come back on the other side and ring through the whole map. What lay between 0 and 1, as a mask does,
+    is brought back there, and a binary mask is made binary again.
     """
     n = volume.shape[-1]
     held = volume
