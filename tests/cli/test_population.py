@@ -175,3 +175,16 @@ def test_a_place_in_use_or_none_is_refused(call, population, capsys, tmp_path):
     (tmp_path / "full" / "x").touch()
     assert call(*words, "output=full") == 2
     assert "is not empty" in capsys.readouterr().err
+
+
+def test_masks_are_made_or_given(call, population, tmp_path):
+    old = read_population_tree(population).species[0]
+    tree, _ = act(call, population, "update_mask", f'population.mask="{old.file("mask")}"')
+    np.testing.assert_array_equal(read_mrc(tree.species[0].file("mask"))[0], read_mrc(old.file("mask"))[0])
+    (tmp_path / "out").rename(tmp_path / "out1")
+    tree, table = act(call, population, "update_mask")
+    mask, pixel = read_mrc(tree.species[0].file("mask"))
+    assert pixel == PIXEL
+    assert mask[BOX // 2, BOX // 2, BOX // 2] == pytest.approx(1)
+    assert mask[0, 0, 0] == 0
+    np.testing.assert_array_equal(table.euler_deg, read_particles(old.file("particles")).euler_deg)
