@@ -4,6 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from mlit.project.history import complete_interrupted, record_run
 from mlit.report.figures import write_figures
 from mlit.training import run as training
 from mlit.training.population_data import with_species, write_for_m
@@ -18,8 +19,11 @@ def run(cfg: DictConfig) -> None:
         The composed ``conf/refine.yaml`` or ``conf/reconstruct.yaml``.
     """
     cfg = with_species(cfg)
+    complete_interrupted(Path(cfg.output))
     done = training.refine(cfg)
     if done or not (Path(cfg.output) / "figures").is_dir():
         write_figures(Path(cfg.output), cfg.species.name)
     if done:
         write_for_m(cfg)
+        if cfg.history.record:
+            record_run(Path(cfg.output))

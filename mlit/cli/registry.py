@@ -121,6 +121,21 @@ VERBS = {
             summary="rotate, shift, expand or thin the particles of a species with its maps; make populations of M",
             example="action=expand_symmetry data.population=PROJECT/x.population output=EXPANDED",
         ),
+        Verb(
+            name="history",
+            summary="list the states that a folder of results has had, or add the one it is in",
+            example="history.folder=RUN",
+        ),
+        Verb(
+            name="diff",
+            summary="say how far particles and tilts have moved between two states of a folder",
+            example="history.folder=RUN history.a=COMMIT history.b=COMMIT",
+        ),
+        Verb(
+            name="revert",
+            summary="bring a folder of results back to an earlier state",
+            example="history.folder=RUN history.to=COMMIT",
+        ),
     )
 }
 
