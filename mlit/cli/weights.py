@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from mlit.io.fsc_star import read_fsc_star
 from mlit.likelihood.signal_weights import SignalWeights
+from mlit.project.history import complete_interrupted, record_run
 from mlit.project.results import write_summary
 from mlit.project.xml_weights import xml_with_weights
 from mlit.report.figures import write_figures
@@ -34,10 +35,13 @@ def run(cfg: DictConfig) -> None:
     if cfg.weights.reset:
         reset(cfg, output)
         return
+    complete_interrupted(output)
     training.refine(cfg)
     note_gain(output)
     write_figures(output, cfg.species.name)
     write_weights_figure(output)
+    if cfg.history.record:
+        record_run(output)
 
 
 def reset(cfg: DictConfig, output: Path) -> None:

@@ -15,7 +15,7 @@ SUFFIXES = frozenset(
     {".xml", ".star", ".population", ".species", ".source", ".settings", ".tomostar", ".json", ".csv", ".mrc"}
 )
 LEFT_OUT = frozenset({"checkpoints", "tensorboard", "logs"})
-SHORT = 12
+_SHORT = 12
 _SHORTEST = 4
 _ID = re.compile("[0-9a-f]{64}")
 
@@ -57,7 +57,7 @@ class Commit:
     @property
     def short(self) -> str:
         """As people type it: r and the beginning of its identity, so that none looks like a number."""
-        return f"r{self.identity[:SHORT]}"
+        return f"r{self.identity[:_SHORT]}"
 
     def write(self, store: Path) -> None:
         """Write the manifest."""

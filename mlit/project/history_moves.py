@@ -84,9 +84,9 @@ def _particle_move(name: str, first: ParticleTable, second: ParticleTable) -> Mo
 
 
 def tilt_move(name: str, before: Path, after: Path) -> Move:
-    """Compare two tilt-series XML files by where the images show points all over the volume.
+    """Compare two tilt-series XML files by how their images show points all over the volume.
 
-    Offsets, angles, image and volume warps all count in the shift; turns and defocus are those of the tilts.
+    Offsets, angles, image and volume warps all count in the shift, stage angles in the turn, depth in the defocus.
 
     Raises
     ------
@@ -102,13 +102,15 @@ def tilt_move(name: str, before: Path, after: Path) -> Move:
         raise InputError(f"{name} has {first.tilts} tilts in one and {second.tilts} in the other")
     axes = [torch.linspace(0, size, count, dtype=torch.float64) for size, count in zip(volume, _GRID, strict=True)]
     points = torch.cartesian_prod(*axes)
-    shift = torch.linalg.vector_norm(second.project(points).xy_angstrom - first.project(points).xy_angstrom, dim=-1)
+    seen = [geometry.project(points) for geometry in (first, second)]
+    upright = torch.eye(3, dtype=torch.float64).expand(len(points), 3, 3)
+    turned = [geometry.orient(upright, points) for geometry in (first, second)]
     return Move(
         name,
         first.tilts,
-        Spread.of(shift),
-        Spread.of(_angle_deg(first.tilt_matrices(), second.tilt_matrices())),
-        Spread.of((second.defocus_um - first.defocus_um).abs()),
+        Spread.of(torch.linalg.vector_norm(seen[1].xy_angstrom - seen[0].xy_angstrom, dim=-1)),
+        Spread.of(_angle_deg(*turned)),
+        Spread.of((seen[1].defocus_um - seen[0].defocus_um).abs()),
     )
 
 
