@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from mlit.project.history import complete_interrupted, record_run
+from mlit.project.history import complete_interrupted, has_commits, record_run
 from mlit.report.figures import write_figures
 from mlit.training import run as training
 from mlit.training.population_data import with_species, write_for_m
@@ -25,5 +25,5 @@ def run(cfg: DictConfig) -> None:
         write_figures(Path(cfg.output), cfg.species.name)
     if done:
         write_for_m(cfg)
-        if cfg.history.record:
-            record_run(Path(cfg.output))
+    if cfg.history.record and (done or not has_commits(Path(cfg.output))):
+        record_run(Path(cfg.output))

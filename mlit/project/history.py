@@ -70,7 +70,10 @@ class History:
         head = self.head
         self._check_space()
         objects = ObjectStore(self.store)
-        files = {name: objects.put(path) for name, path in tracked_files(self.folder)}
+        try:
+            files = {name: objects.put(path) for name, path in tracked_files(self.folder)}
+        except OSError as error:
+            raise InputError(f"{error.filename}: cannot be stored ({error.strerror}); mend its permissions") from error
         if not files:
             raise InputError(f"{self.folder}: holds no metadata, tables or maps to commit; give the folder of a run")
         if head is not None and head.files == files:
@@ -127,8 +130,11 @@ def open_history(folder: Path, make: bool = False) -> Iterator[History]:
     if not store.is_dir():
         if not make:
             raise InputError(f"{folder}: has no history yet; begin one with mlit history and history.message=…")
-        store.mkdir(exist_ok=True)
-        sync_folder(folder)
+        try:
+            store.mkdir(exist_ok=True)
+            sync_folder(folder)
+        except OSError as error:
+            raise InputError(f"{store}: cannot be made ({error.strerror}); make {folder} writable") from error
     with history_lock(store):
         if is_interrupted(store):
             LOG.info("%s: an interrupted revert is completed", folder)
@@ -142,6 +148,11 @@ def complete_interrupted(folder: Path) -> None:
     if is_interrupted(folder / STORE):
         with open_history(folder):
             pass
+
+
+def has_commits(folder: Path) -> bool:
+    """Whether a folder has been committed; not so where a run was killed between its results and their commit."""
+    return (folder / STORE / HEAD).is_file()
 
 
 def record_run(folder: Path) -> None:

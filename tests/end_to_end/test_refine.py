@@ -8,6 +8,7 @@ from lxml import etree
 
 from mlit.io.mrc import read_mrc
 from mlit.io.star import read_star
+from mlit.project.history import open_history
 
 OWNED = {"GridMovementX", "GridMovementY", "GridAngleX", "GridAngleY", "GridAngleZ", "GridCTF"}
 MAPS = ("half1.mrc", "half2.mrc", "map.mrc", "map_sharp.mrc", "mask.mrc")
@@ -56,6 +57,15 @@ def test_every_promised_file_is_there(finished):
     promised |= {"checkpoints/last.ckpt", ".hydra/config.yaml"}
     assert promised <= names
     assert not [name for name in names if name.endswith(("~", ".tmp", ".partial"))]
+
+
+def test_results_are_committed_with_the_hashes_of_their_input(finished):
+    with open_history(finished.output) as history:
+        assert history.head is not None
+        assert history.head.message.startswith("results: particle ")
+        assert history.head.input_sha256 == finished.summary["input_sha256"]
+        assert {"warp_tiltseries/TS_01.xml", "particle/half1.mrc", "summary.json"} <= set(history.head.files)
+        assert history.changed_files() == []
 
 
 def test_summary_says_what_scripts_rely_on(finished):

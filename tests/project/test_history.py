@@ -200,6 +200,15 @@ def test_an_interrupted_revert_is_completed(folder, monkeypatch, step):
         assert not history.changed_files()
 
 
+def test_a_folder_without_permission_is_named(folder, monkeypatch, caplog):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "x")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    record_run(folder)  # a run that is finished does not fail by this
+    assert "cannot be made (Permission denied)" in caplog.text
+
+
 CHILD = """
 import random, sys
 from pathlib import Path
