@@ -226,12 +226,12 @@ while True:
 
 
 def test_killed_at_any_moment_a_folder_is_before_or_after(folder):
-    """Reverts and commits of 6 MB in another process, which is killed again and again."""
+    """Reverts and commits of 3 MB in another process, which is killed again and again."""
     random = np.random.default_rng(1)
     states, commits = [], []
     for _ in range(2):
-        for name in ("half1", "half2", "map"):
-            (folder / "x" / f"{name}.mrc").write_bytes(random.bytes(2_000_000))
+        for number in range(30):  # many names to change make it likely to be killed amid them
+            (folder / "x" / f"{number}.mrc").write_bytes(random.bytes(100_000))
         (folder / "x" / f"{len(states)}.csv").write_text(f"{len(states)}")
         commits.append(commit(folder))
         states.append(state(folder))
