@@ -72,7 +72,7 @@ print(peak_memory_mib() - before)
 """
 
 
-@pytest.mark.parametrize(("tight", "groups"), [(64, 8), (112, 8)])
+@pytest.mark.parametrize(("tight", "groups"), [(112, 8), (144, 8)])
 def test_maps_are_denoised_in_the_memory_foretold(tight, groups):
     size = dataclasses.replace(SMALL, box=tight, groups=groups, tight_angstrom=5.0 * tight, network=True)
     foretold = estimate_memory(size).network + memory.NETWORK_BYTES
