@@ -8,15 +8,11 @@ tried as well.
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from mlit.errors import InputError
 from mlit.io.mrc import read_mrc_header
 from mlit.io.warp.settings import WarpSettings
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
-
-_PIXEL_TOLERANCE = 0.01
-_UNSET_PIXEL_ANGSTROM = 1.0  # what programs leave in a header that nobody filled
+from mlit.project.image_headers import check_pixel_size, check_same_size
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,7 @@ def candidate_images(movie: str, xml: TiltSeriesXml, settings: WarpSettings) -> 
 def _common_size(paths: list[Path], settings: WarpSettings) -> tuple[int, int]:
     """Size x, y that all images have."""
     expected = settings.binned_pixel_size_angstrom
+    stated = f"the settings give {expected:g} Å (PixelSize·2^BinTimes); correct the settings"
     size: tuple[int, int] | None = None
     for path in paths:
         header = read_mrc_header(path)
@@ -81,16 +78,8 @@ def _common_size(paths: list[Path], settings: WarpSettings) -> tuple[int, int]:
         if sections != 1:
             raise InputError(f"{path}: holds {sections} sections, but one averaged image is expected")
         size = size or (x, y)
-        if (x, y) != size:
-            raise InputError(f"{path}: is {x} × {y} px, but the first image of the series is {size[0]} × {size[1]} px")
-        pixel = header.pixel_size_angstrom
-        if pixel is None or np.isclose(pixel, _UNSET_PIXEL_ANGSTROM):
-            continue
-        if abs(pixel / expected - 1) > _PIXEL_TOLERANCE:
-            raise InputError(
-                f"{path}: has a pixel size of {pixel:g} Å, but the settings give {expected:g} Å "
-                "(PixelSize·2^BinTimes); correct the settings"
-            )
+        check_same_size(path, (x, y), size)
+        check_pixel_size(path, header.pixel_size_angstrom, expected, stated)
     if size is None:
         raise ValueError("no images to compare")
     return size

@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from mlit.errors import InputError
 from mlit.io.mrc import read_mrc_header
 from mlit.io.relion5.names import ProjectFolder, split_image_name
 from mlit.io.relion5.tilt_series import IMAGE, TiltTable
 from mlit.io.relion5.tomograms import Tomogram
+from mlit.project.image_headers import check_pixel_size, check_same_size
 
 STACK = "rlnTomoTiltSeriesName"
-_PIXEL_TOLERANCE = 0.01
-_UNSET_PIXEL_ANGSTROM = 1.0  # what programs leave in a header that nobody filled
 
 
 @dataclass(frozen=True)
@@ -77,25 +74,19 @@ def _names(tomogram: Tomogram, tilts: TiltTable) -> tuple[tuple[str, ...], Path]
 
 def _common_size(places: list[tuple[Path, int | None]], tomogram: Tomogram) -> tuple[int, int]:
     """Size x, y that all images have."""
+    expected = tomogram.pixel_size_angstrom
+    stated = f"{tomogram.path.name} gives {expected:g} Å (rlnTomoTiltSeriesPixelSize); correct the wrong one"
     size: tuple[int, int] | None = None
     headers = {path: read_mrc_header(path) for path, _ in dict.fromkeys(places)}
     for path, section in places:
         sections, y, x = headers[path].shape
         size = size or (x, y)
-        if (x, y) != size:
-            raise InputError(f"{path}: is {x} × {y} px, but the first image of the series is {size[0]} × {size[1]} px")
+        check_same_size(path, (x, y), size)
         if section is None and sections != 1:
             raise InputError(f"{path}: holds {sections} sections; name each tilt's as 000001@{path.name}")
         if section is not None and section >= sections:
             raise InputError(f"{path}: has {sections} sections, but {section + 1} is named; correct the tilt series")
-        pixel, expected = headers[path].pixel_size_angstrom, tomogram.pixel_size_angstrom
-        if pixel is None or np.isclose(pixel, _UNSET_PIXEL_ANGSTROM):
-            continue
-        if abs(pixel / expected - 1) > _PIXEL_TOLERANCE:
-            raise InputError(
-                f"{path}: has a pixel size of {pixel:g} Å, but {tomogram.path.name} gives {expected:g} Å "
-                "(rlnTomoTiltSeriesPixelSize); correct the wrong one"
-            )
+        check_pixel_size(path, headers[path].pixel_size_angstrom, expected, stated)
     if size is None:
         raise ValueError("no images to compare")
     return size

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import lxml.etree as etree
 
 from mlit.errors import InputError
+from mlit.io.numbers import format_number, parse_number
 from mlit.io.warp.xml_document import XmlDocument
 
 _MOST_ENTRIES = 200_000
@@ -57,6 +58,15 @@ def new_document(root_name: str) -> XmlDocument:
     root = etree.Element(root_name)
     root.text = "\n"
     return XmlDocument(etree.ElementTree(root), has_byte_order_mark=True)
+
+
+def changed_numbers(old: Mapping[str, str], wanted: Mapping[str, float]) -> dict[str, str]:
+    """Return the Params whose number is another than a file has, so that the others keep their digits."""
+    return {
+        name: format_number(value)
+        for name, value in wanted.items()
+        if name not in old or parse_number(old[name], name) != value
+    }
 
 
 def set_params(root: etree._Element, values: Mapping[str, str]) -> None:

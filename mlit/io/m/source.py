@@ -11,8 +11,8 @@ from pathlib import Path
 from mlit.errors import InputError
 from mlit.io.file_names import checked_name
 from mlit.io.m.guid import checked_guid
-from mlit.io.m.params import copied, new_document, read_entries, read_params, set_entries, set_params
-from mlit.io.numbers import format_number, parse_number, parse_positive
+from mlit.io.m.params import changed_numbers, copied, new_document, read_entries, read_params, set_entries, set_params
+from mlit.io.numbers import parse_positive
 from mlit.io.warp.xml_document import XmlDocument, read_xml, write_xml
 
 _ROOT, _KIND = "DataSource", "data source"
@@ -120,9 +120,7 @@ def write_source(path: Path | str, source: MSource) -> None:
     pixel_name = "PixelSizeX" if "PixelSizeX" in old else "PixelSize"
     numbers = {pixel_name: source.pixel_size_angstrom}
     numbers |= {f"Dimensions{axis}": size for axis, size in zip("XYZ", source.dimensions_px, strict=True)}
-    for name, value in numbers.items():
-        if name not in old or parse_number(old[name], name) != value:
-            params[name] = format_number(value)
+    params |= changed_numbers(old, numbers)
     set_params(document.root, params)
     used = ({"GUID": guid, "Version": version} for guid, version in source.used_species.items())
     set_entries(document.root, "UsedSpecies", "Species", used)

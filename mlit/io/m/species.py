@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mlit.errors import InputError
 from mlit.io.m.guid import checked_guid
-from mlit.io.m.params import copied, new_document, read_entries, read_params, set_entries, set_params
-from mlit.io.numbers import format_number, parse_bool, parse_integer, parse_number, parse_positive
+from mlit.io.m.params import changed_numbers, copied, new_document, read_entries, read_params, set_entries, set_params
+from mlit.io.numbers import parse_bool, parse_integer, parse_number, parse_positive
 from mlit.io.warp.xml_document import XmlDocument, read_xml, write_xml
 
 _ROOT, _KIND = "Species", "species file"
@@ -135,9 +135,7 @@ def write_species(path: Path | str, species: MSpecies) -> None:
         "TemporalResolutionMovement": species.samples,
         "GlobalResolution": species.resolution_angstrom,
     }
-    for name, value in numbers.items():
-        if name not in old or parse_number(old[name], name) != value:
-            params[name] = format_number(value)
+    params |= changed_numbers(old, numbers)
     if "TemporalResolutionMovement" in params:
         params["TemporalResolutionRotation"] = params["TemporalResolutionMovement"]
     changed = {name: value for name, value in params.items() if old.get(name, "").lower() != value.lower()}
