@@ -40,7 +40,8 @@ def test_maps_are_made_in_the_memory_foretold(what):
     box = 160
     estimate = estimate_memory(dataclasses.replace(SMALL, box=box, fits=what == "fits"))
     done = subprocess.run([sys.executable, "-c", MEASURE, str(box), what], capture_output=True, text=True, check=True)
-    assert 0.5 * estimate.maps < float(done.stdout) * 2**20 < 1.1 * estimate.maps
+    # the two halves are made side by side, and may or may not need most at the same moment
+    assert 0.4 * estimate.maps < float(done.stdout) * 2**20 < 1.1 * estimate.maps
 
 
 DENOISE = """
