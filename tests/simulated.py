@@ -11,6 +11,7 @@ from mlit.deformation.local_coordinates import View
 from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.image_batches import ImageBatches
+from mlit.likelihood.matches import Matches
 from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.tilt_images import TiltImages
@@ -70,7 +71,7 @@ class Setting:
         particles, tilts = view.defocus_um.shape
         which = torch.zeros(particles, dtype=torch.long)
         amplitude = torch.ones(tilts, dtype=torch.float64) if amplitude is None else amplitude
-        return SeriesObjective(model, ImageBatches.whole(cut), self.table, which, amplitude)
+        return SeriesObjective(model, Matches.of_one(ImageBatches.whole(cut), self.table, which), amplitude)
 
 
 def with_noise(clean: Float[Tensor, "tilt y x"], pixel_angstrom: float, seed: int) -> TiltImages:

@@ -16,6 +16,7 @@ from mlit.fourier.slices import ReferenceTable, slices
 from mlit.geometry.rotations import matrix_from_rotvec
 from mlit.geometry.series_geometry import SeriesGeometry
 from mlit.likelihood.image_batches import ImageBatches
+from mlit.likelihood.matches import Matches
 from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.optim.solvers import GaussNewton
@@ -136,9 +137,7 @@ def test_it_can_be_refined(model):
         images = ideal_images(model.view_at(model.poses.raw, truth), table, signal_power=300.0)
     objective = SeriesObjective(
         model,
-        ImageBatches.whole(images),
-        table,
-        torch.zeros(PARTICLES, dtype=torch.long),
+        Matches.of_one(ImageBatches.whole(images), table, torch.zeros(PARTICLES, dtype=torch.long)),
         torch.ones(TILTS, dtype=torch.float64),
     )
     outcome = GaussNewton(passes=8).solve(objective)

@@ -108,14 +108,13 @@ def peak_memory_mib() -> float:
 
 def _fit(prepared: Prepared, images: TiltImages, clock: Stages) -> int:
     """Fit the series; returns the passes."""
-    module, resolution = prepared.module, prepared.resolution_angstrom
+    module = prepared.module
     model, context = module.model(module.names[0]), module.contexts[module.names[0]]
     model.activate(prepared.blocks)
-    table = clock.time("reference table", prepared.table)
-    tight = module.maps.settings.references.tight_angstrom
+    targets = clock.time("reference table", prepared.targets)
     solver = RecordingSolver(module.solver)
     before = time.process_time()
-    fit(model, images, context, table, tight, resolution, solver)
+    fit(model, images, context, targets, solver)
     after = time.process_time()
     assert solver.recorded is not None
     record = solver.recorded.record
@@ -129,18 +128,28 @@ def _fit(prepared: Prepared, images: TiltImages, clock: Stages) -> int:
 
 def _rebuild(prepared: Prepared, images: TiltImages, clock: Stages) -> None:
     """Add the series to the sums and make the next references."""
-    module, maps = prepared.module, prepared.module.maps.settings
+    module = prepared.module
     name = module.names[0]
-    model, context = module.model(name), module.contexts[name]
-    resolution = module.schedule.map_resolution(1, prepared.resolution_angstrom)
-    sums = FourierSums.zeros(2 * maps.folds, maps.box, maps.pixel_size_angstrom, resolution)
-    amplitude, length = context.amplitude_prior, maps.box * maps.pixel_size_angstrom
-    weight = module.records[name].credence.image_weight(context.false_fraction)
-    clock.time("insertion", lambda: add_to_maps(sums, model, images, context, amplitude, weight, length))
+    model, context, record = module.model(name), module.contexts[name], module.records[name]
+    weight = record.credence.image_weight(context.false_fraction)
+    made = []
+    for molecule in module.molecules:
+        maps = molecule.maps.settings
+        resolution = molecule.schedule.map_resolution(1, prepared.resolution_angstrom)
+        sums = FourierSums.zeros(2 * maps.folds, maps.box, maps.pixel_size_angstrom, resolution)
+        made.append((maps, sums, resolution))
+
+    def insertion() -> None:
+        for species, (maps, sums, _) in enumerate(made):
+            length = maps.box * maps.pixel_size_angstrom
+            add_to_maps(sums, model, images, context, species, context.amplitude_prior, weight, length)
+
+    clock.time("insertion", insertion)
 
     def references() -> None:
-        halves = half_maps(sums, maps.symmetry, maps.references, None, resolution, maps.seed)
-        reference_maps(sums, halves, maps.symmetry, maps.references)
+        for maps, sums, resolution in made:
+            halves = half_maps(sums, maps.symmetry, maps.references, None, resolution, maps.seed)
+            reference_maps(sums, halves, maps.symmetry, maps.references)
 
     clock.time("references", references)
 
@@ -148,7 +157,7 @@ def _rebuild(prepared: Prepared, images: TiltImages, clock: Stages) -> None:
 def _fresh(prepared: Prepared) -> Prepared:
     """Forget the images that were read already."""
     old = prepared.dataset
-    return replace(prepared, dataset=TiltSeriesDataset(old.project, old.series, old.diameter_angstrom, 0))
+    return replace(prepared, dataset=TiltSeriesDataset(old.projects, old.diameter_angstrom, 0))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import lightning
 from omegaconf import DictConfig
 
 from mlit.errors import InputError
-from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.references import reference_table
-from mlit.training.assembly import load_project, make_module
+from mlit.training.assembly import load_projects, make_module
 from mlit.training.data import TiltSeriesDataModule, TiltSeriesDataset
-from mlit.training.map_maker import References
 from mlit.training.module import RefinementModule
 from mlit.training.run import fit
+from mlit.training.series_step import Target
+from mlit.training.species_configs import species_configs
 
 
 class StopAfter(lightning.Callback):
@@ -43,8 +43,6 @@ class Prepared:
         Parameters of all series as the run has them.
     dataset
         Images of all series.
-    references
-        What the series are fitted to.
     blocks
         What the coming iteration refines.
     resolution_angstrom
@@ -53,7 +51,6 @@ class Prepared:
 
     module: RefinementModule
     dataset: TiltSeriesDataset
-    references: References
     blocks: tuple[str, ...]
     resolution_angstrom: float
 
@@ -70,10 +67,16 @@ class Prepared:
             raise InputError(f"{name}: {batch.failure}")
         return batch.images
 
-    def table(self) -> ReferenceTable:
-        """Transform the references."""
-        references = self.references
-        return reference_table(references.maps, references.pixel_size_angstrom, self.resolution_angstrom)
+    def targets(self) -> list[Target | None]:
+        """Transform the references of every species."""
+        found: list[Target | None] = []
+        for molecule in self.module.molecules:
+            references = molecule.references
+            assert references is not None
+            table = reference_table(references.maps, references.pixel_size_angstrom, self.resolution_angstrom)
+            tight = molecule.maps.settings.references.tight_angstrom
+            found.append(Target(table, tight, self.resolution_angstrom))
+        return found
 
 
 def prepare(cfg: DictConfig, iterations: int, resolution_angstrom: float | None = None) -> Prepared:
@@ -100,15 +103,15 @@ def prepare(cfg: DictConfig, iterations: int, resolution_angstrom: float | None 
     cfg = cfg.copy()
     cfg.callbacks = {"stop": {"_target_": f"{__name__}.{StopAfter.__name__}", "iterations": iterations}}
     cfg.logger, cfg.trainer.enable_checkpointing = None, False
-    project = load_project(cfg)
-    module = make_module(project, cfg)
-    data = TiltSeriesDataModule(project, cfg.species.diameter)
+    projects = load_projects(cfg)
+    module = make_module(projects, cfg)
+    data = TiltSeriesDataModule(projects, max(one.species.diameter for one in species_configs(cfg)))
     fit(module, data, cfg)
-    assert module.references is not None
     coming = iterations + 1
-    wanted = module.schedule.fit_resolution(coming, module.references.resolution_angstrom)
+    found = [molecule.fit_resolution(coming) for molecule in module.molecules]
+    wanted = min((one for one in found if one is not None), default=None)
     resolution = resolution_angstrom or wanted
     if resolution is None:
         raise InputError("the references show nothing to fit to; give --resolution")
     blocks = module.schedule.iterations[coming - 1].blocks
-    return Prepared(module, data.dataset, module.references, blocks, resolution)
+    return Prepared(module, data.dataset, blocks, resolution)

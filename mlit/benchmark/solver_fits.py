@@ -79,9 +79,8 @@ def fit_with_each(
         If the images of the series cannot be used.
     """
     model, module = prepared.module.model(name), prepared.module
-    images, table = prepared.images(name), prepared.table()
+    images, targets = prepared.images(name), prepared.targets()
     model.activate(prepared.blocks)
-    tight, resolution = module.maps.settings.references.tight_angstrom, prepared.resolution_angstrom
     start = copy.deepcopy(model.state_dict())
     fits: dict[str, Fit] = {}
     deviation = None
@@ -89,7 +88,7 @@ def fit_with_each(
         model.load_state_dict(start)
         recording = RecordingSolver(solver, STRICTNESS)
         with one_thread_each():
-            fit(model, images, module.contexts[name], table, tight, resolution, recording)
+            fit(model, images, module.contexts[name], targets, recording)
         assert recording.recorded is not None
         fits[label] = Fit(recording.recorded.record, _vector(model))
         record = fits[label].record

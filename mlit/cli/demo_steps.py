@@ -88,7 +88,7 @@ def comparison_table(project: Path, output: Path, species: str) -> Table:
         ("defocus, nm", "defocus_rms_nm", 1),
     ):
         table.add_row(label, *(f"{getattr(state, name):.{digits}f}" for state in (start, refined)), "0")
-    first = read_fsc_star(output / "fsc" / "iteration_0.star")
+    first = read_fsc_star(output / "fsc" / species / "iteration_0.star")
     last, best = (read_fsc_star(folder / species / "fsc.star") for folder in (output, output / "true_metadata"))
     table.add_row("half maps agree (FSC 0.143) to, Å", *(f"{c.resolution_angstrom():.1f}" for c in (first, last, best)))
     return table

@@ -41,6 +41,7 @@ KINDS_WITHOUT_DEFAULT = {
     "species.mask": Kind.TEXT,
     "species.pixel_size_angstrom": Kind.NUMBER,
     "species.box": Kind.WHOLE,
+    "species.temporal_samples": Kind.WHOLE,
     "import.alignments": Kind.TEXT,
     "import.pixel_size_angstrom": Kind.NUMBER,
     "import.image_warp": Kind.LIST,

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from mlit.cli.more_species import with_more_species
 from mlit.project.history import complete_interrupted, has_commits, record_run
 from mlit.report.figures import write_figures
 from mlit.training import run as training
 from mlit.training.population_data import with_species, write_for_m
+from mlit.training.species_configs import species_configs
 
 
 def run(cfg: DictConfig) -> None:
@@ -18,12 +20,20 @@ def run(cfg: DictConfig) -> None:
     cfg
         The composed ``conf/refine.yaml`` or ``conf/reconstruct.yaml``.
     """
-    cfg = with_species(cfg)
+    cfg = with_more_species(with_species(cfg))
     complete_interrupted(Path(cfg.output))
     done = training.refine(cfg)
     if done or not (Path(cfg.output) / "figures").is_dir():
-        write_figures(Path(cfg.output), cfg.species.name)
+        draw_figures(cfg)
     if done:
         write_for_m(cfg)
     if cfg.history.record and (done or not has_commits(Path(cfg.output))):
         record_run(Path(cfg.output))
+
+
+def draw_figures(cfg: DictConfig) -> None:
+    """Draw the figures of every species, those after the first in subfolders."""
+    output = Path(cfg.output)
+    for number, one in enumerate(species_configs(cfg)):
+        folder = output / "figures"
+        write_figures(output, one.species.name, folder / one.species.name if number else folder)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from mlit.cli.more_species import with_more_species
 from mlit.io.fsc_star import read_fsc_star
 from mlit.likelihood.signal_weights import SignalWeights
 from mlit.project.history import complete_interrupted, record_run
@@ -30,14 +31,14 @@ def run(cfg: DictConfig) -> None:
     cfg
         The composed ``conf/weights.yaml``.
     """
-    cfg = with_species(cfg)
+    cfg = with_more_species(with_species(cfg))
     output = Path(cfg.output)
     if cfg.weights.reset:
         reset(cfg, output)
         return
     complete_interrupted(output)
     training.refine(cfg)
-    note_gain(output)
+    note_gain(output, cfg.species.name)
     write_figures(output, cfg.species.name)
     write_weights_figure(output)
     if cfg.history.record:
@@ -46,18 +47,20 @@ def run(cfg: DictConfig) -> None:
 
 def reset(cfg: DictConfig, output: Path) -> None:
     """Write metadata of all series without any weights."""
-    project = training.load_project(cfg)
-    training.refuse_inputs_as_outputs(project, output, cfg)
-    for series in project.series:
+    projects = training.load_projects(cfg)
+    for project in projects:
+        training.refuse_inputs_as_outputs(project, output, [])
+    series_of_all = projects[0].series
+    for series in series_of_all:
         xml = xml_with_weights(series.xml, SignalWeights())
         xml.write(output / "warp_tiltseries" / f"{series.name}.xml")
-    LOG.info("%d series without weights: %s", len(project.series), output / "warp_tiltseries")
+    LOG.info("%d series without weights: %s", len(series_of_all), output / "warp_tiltseries")
 
 
-def note_gain(output: Path) -> None:
+def note_gain(output: Path, species: str) -> None:
     """Add to the summary what the weights have changed, as far as the better of the two maps goes."""
     summary: dict[str, Any] = json.loads((output / "summary.json").read_text(encoding="utf-8"))
-    files = sorted((output / "fsc").glob("iteration_*.star"), key=lambda path: int(path.stem.split("_")[1]))
+    files = sorted((output / "fsc" / species).glob("iteration_*.star"), key=lambda path: int(path.stem.split("_")[1]))
     before, after = (read_fsc_star(files[i]) for i in (0, -1))
     finest = min(before.resolution_angstrom(THRESHOLD), after.resolution_angstrom(THRESHOLD))
     gain = {}

@@ -46,7 +46,11 @@ class Poses(nn.Module):
     @property
     def samples(self) -> int:
         """Number of poses of each particle over the exposure."""
-        return self.raw.shape[1] // 6
+        return self.get_buffer("factor").shape[1]
+
+    def of_species(self, species: int, values: Float[Tensor, "particle *pose"]) -> "tuple[Poses, Tensor]":
+        """Poses of one of several species, and its part of values that are given for all parameters; here all."""
+        return self, values
 
     def at(self, raw: Float[Tensor, "particle pose"]) -> tuple[Tensor, Tensor]:
         """Positions (Å) and orientations for given raw values: one for all tilts, ``"particle 3 [3]"``."""

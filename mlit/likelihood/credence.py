@@ -1,6 +1,5 @@
 """Whether there is a molecule where a particle is said to be, and whether a tilt shows any of them."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +8,8 @@ from torch import Tensor
 
 BAD_TILTS = 0.01  # expected share of tilts that show nothing
 LEAST_WEIGHT = 1e-3  # of what is most likely no particle: it counts next to nothing, but can come back
+
+Share = float | Float[Tensor, " particle"]
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,23 @@ class Credence:
         particle, tilt = (_log_bayes_factor(held_out.sum(dim), cost.sum(dim), power.sum(dim)) for dim in (1, 0))
         return cls(particle, tilt, lit)
 
-    def particle_probability(self, false_fraction: float) -> Float[Tensor, " particle"]:
+    def of_particles(self, rows: slice) -> "Credence":
+        """Return that of some particles."""
+        return Credence(self.particle[rows], self.tilt, self.lit)
+
+    def particle_probability(self, false_fraction: Share) -> Float[Tensor, " particle"]:
         """Probability that each particle is one, where a share of them is expected not to be."""
-        return _probability(self.particle, false_fraction)
+        return _probability(self.particle, torch.as_tensor(false_fraction).to(self.particle))
 
     def tilt_probability(self) -> Float[Tensor, " tilt"]:
         """Probability that each tilt shows the particles."""
-        return _probability(self.tilt, BAD_TILTS)
+        return _probability(self.tilt, self.tilt.new_tensor(BAD_TILTS))
 
-    def particle_weight(self, false_fraction: float) -> Float[Tensor, " particle"]:
+    def particle_weight(self, false_fraction: Share) -> Float[Tensor, " particle"]:
         """How much each particle counts: its probability, and never quite nothing."""
         return self.particle_probability(false_fraction).clamp(min=LEAST_WEIGHT)
 
-    def image_weight(self, false_fraction: float) -> Float[Tensor, "particle tilt"]:
+    def image_weight(self, false_fraction: Share) -> Float[Tensor, "particle tilt"]:
         """How much each image counts in the maps."""
         return self.particle_weight(false_fraction)[:, None] * self.tilt_probability()
 
@@ -86,7 +91,5 @@ def _log_bayes_factor(
     return known * (log_likelihood + cost / 2)
 
 
-def _probability(evidence: Float[Tensor, " entry"], false_fraction: float) -> Float[Tensor, " entry"]:
-    if false_fraction == 0:
-        return torch.ones_like(evidence)
-    return torch.sigmoid(evidence + math.log((1 - false_fraction) / false_fraction))
+def _probability(evidence: Float[Tensor, " entry"], false_fraction: Float[Tensor, "*entry"]) -> Float[Tensor, " entry"]:
+    return torch.where(false_fraction == 0, 1.0, torch.sigmoid(evidence - torch.logit(false_fraction)))

@@ -21,7 +21,7 @@ from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.amplitude import fitted_amplitude
 from mlit.likelihood.chunk import bring_up_to_date, images_per_chunk
 from mlit.likelihood.columns import model_columns
-from mlit.likelihood.image_batches import ImageBatches
+from mlit.likelihood.matches import Matches
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.parallel import run_pieces
 
@@ -227,10 +227,8 @@ class DefocusSearch:
 
 @torch.no_grad()
 def search_defocus(
-    images: ImageBatches,
+    matches: Matches,
     view: View,
-    table: ReferenceTable,
-    map_index: Int[Tensor, " particle"],
     amplitude_prior: Float[Tensor, " tilt"],
     prior: DefocusPrior,
     reach_um: float,
@@ -240,12 +238,10 @@ def search_defocus(
 
     Parameters
     ----------
-    images
-        Premultiplied images with their quadrature, cut in boxes large enough for the reach.
+    matches
+        Premultiplied images with their quadrature, cut in boxes large enough for the reach, and their references.
     view
         Where the particles are.
-    table, map_index
-        References, and which of them each particle is compared with.
     amplitude_prior
         Expected amplitude of each tilt; a tilt with 0 stays.
     prior
@@ -256,9 +252,10 @@ def search_defocus(
         When to jump.
     """
     rule = rule or JumpRule()
-    offset = offsets_to_try(images.slope, reach_um)
+    offset = offsets_to_try(matches.slope, reach_um)
     pairs = [
-        phase_products(batch, view.of(some), table, map_index[some], reach_um).at(offset) for some, batch in images
+        phase_products(batch.images, view.of(batch.particles), batch.table, batch.map_index, reach_um).at(offset)
+        for batch in matches
     ]
     cross, power = (torch.stack(part).sum(0) for part in zip(*pairs, strict=True))
     expected = amplitude_prior.to(cross)[:, None].expand_as(cross)

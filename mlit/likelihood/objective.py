@@ -1,17 +1,17 @@
 """The objective of one tilt series: log-posterior of its poses and hyperparameters."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mlit.deformation.local_coordinates import VIEW_COORDINATES, local_cotangent
 from mlit.deformation.series_model import Jacobians, SeriesModel
-from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.amplitude import AMPLITUDE_WIDTH, fitted_amplitude
-from mlit.likelihood.image_batches import ImageBatches
+from mlit.likelihood.matches import Matches
 from mlit.likelihood.normal_equations import SeriesSystem, assemble, with_prior
 from mlit.likelihood.posterior import held_out, local_covariance
 from mlit.likelihood.statistics import LocalStatistics, local_statistics
@@ -56,6 +56,11 @@ class Tolerance:
         defocus = phase * resolution_angstrom**2 / (math.pi * wavelength_angstrom * ANGSTROM_PER_MICROMETRE)
         return cls(shift, shift / half_width_angstrom, defocus, phase)
 
+    @classmethod
+    def strictest(cls, several: Sequence["Tolerance"]) -> "Tolerance":
+        """Return what satisfies all of several."""
+        return cls(*(min(getattr(one, field.name) for one in several) for field in fields(cls)))
+
 
 @dataclass(frozen=True)
 class Posterior:
@@ -97,12 +102,8 @@ class SeriesObjective:
     ----------
     model
         Parameters; changed in place by :meth:`move`.
-    images
-        Premultiplied images.
-    table
-        References.
-    map_index
-        Reference of each particle.
+    matches
+        Images, and what they are compared with.
     amplitude_prior
         Expected amplitude of each tilt; zero leaves a tilt out.
     amplitude_width
@@ -117,15 +118,13 @@ class SeriesObjective:
     def __init__(
         self,
         model: SeriesModel,
-        images: ImageBatches,
-        table: ReferenceTable,
-        map_index: Int[Tensor, " particle"],
+        matches: Matches,
         amplitude_prior: Float[Tensor, " tilt"],
         amplitude_width: float = AMPLITUDE_WIDTH,
         tolerance: Tolerance | None = None,
         weight: Float[Tensor, " particle"] | None = None,
     ) -> None:
-        self.model, self.images, self.table, self.map_index = model, images, table, map_index
+        self.model, self.matches = model, matches
         self.amplitude_prior, self.amplitude_width = amplitude_prior, amplitude_width
         self.amplitude = amplitude_prior.clone()
         self.tolerance = tolerance or Tolerance()
@@ -148,10 +147,12 @@ class SeriesObjective:
     @torch.no_grad()
     def _pass(self) -> tuple[LocalStatistics, float]:
         """One pass over the images at the present parameters, and the objective."""
-        view, table, map_index = self.model(), self.table, self.map_index
-        statistics = LocalStatistics.joined(
-            [local_statistics(images, view.of(some), table, map_index[some]) for some, images in self.images]
-        )
+        view = self.model()
+        parts = [
+            (batch.particles, local_statistics(batch.images, view.of(batch.particles), batch.table, batch.map_index))
+            for batch in self.matches
+        ]
+        statistics = LocalStatistics.joined(parts, len(self.weight))
         self.amplitude = self._fit_amplitude(statistics)
         self.passes += 1
         return statistics, self._value(statistics)
@@ -260,15 +261,14 @@ class SeriesObjective:
         assert self._jacobians is not None, "system first"
         step = torch.einsum("ptik,pk->pti", self._jacobians.poses, item)
         step = step + torch.einsum("ptic,tc->pti", self._jacobians.hyper, shared[self._jacobians.columns])
-        weight = (self.weight[:, None] * self.images.valid)[..., None]
+        weight = (self.weight[:, None] * self.matches.valid)[..., None]
         rms = ((weight * step.square()).sum((0, 1)) / weight.sum().clamp(min=1e-12)).sqrt()
         limits = self.tolerance
         shift = torch.hypot(rms[0], rms[1])
         sizes = [rms[2:5].norm() / limits.rotation_rad, rms[5] / limits.defocus_um]
-        if self.images.watched is not None:
-            phase, stretch = self.images.watched.sizes(rms[VIEW_COORDINATES:])
-            sizes.append(phase / limits.phase_rad)
-            shift = torch.maximum(shift, stretch * self.images.half_width_angstrom)
+        phase, at_rim = self.matches.aberration_sizes(rms[VIEW_COORDINATES:])
+        sizes.append(phase / limits.phase_rad)
+        shift = torch.maximum(shift, at_rim)
         return float(max(shift / limits.shift_angstrom, *sizes, self._step_in_errors(item, shared) / limits.errors))
 
     def _step_in_errors(self, item: Float[Tensor, "particle pose"], shared: Float[Tensor, " hyper"]) -> float:

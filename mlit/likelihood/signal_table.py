@@ -13,11 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mlit.deformation.local_coordinates import View
-from mlit.fourier.slices import ReferenceTable
 from mlit.likelihood.chunk import bring_up_to_date, images_per_chunk
 from mlit.likelihood.columns import model_alone
-from mlit.likelihood.image_batches import ImageBatches
-from mlit.likelihood.particle_images import ParticleImages
+from mlit.likelihood.matches import Batch, Matches
 from mlit.parallel import run_pieces
 
 
@@ -129,32 +127,27 @@ class Sorting:
 
 
 @torch.no_grad()
-def tabulate(
-    images: ImageBatches, view: View, table: ReferenceTable, map_index: Int[Tensor, " particle"], sorting: Sorting
-) -> SignalTable:
+def tabulate(matches: Matches, view: View, sorting: Sorting) -> SignalTable:
     """Compare all images of a series with their references, bin by bin.
 
     Parameters
     ----------
-    images
-        Premultiplied images. What they are cut with counts: cut flat, the table says what the whole signal is.
+    matches
+        Premultiplied images and references. What images are cut with counts: cut flat, the table says what the whole
+        signal is.
     view
         Where the particles are.
-    table, map_index
-        References, and which of them each particle is compared with: one that the particle had no part in.
     sorting
         Where in the table they belong.
     """
     return SignalTable.joined(
-        [_sums(part, view.of(some), table, map_index[some], sorting.of(some)) for some, part in images]
+        [_sums(batch, view.of(batch.particles), sorting.of(batch.particles)) for batch in matches]
     )
 
 
-def _sums(
-    images: ParticleImages, view: View, table: ReferenceTable, map_index: Int[Tensor, " particle"], sorting: Sorting
-) -> SignalTable:
+def _sums(batch: Batch, view: View, sorting: Sorting) -> SignalTable:
     """Tabulate one batch."""
-    bins, places = sorting.rings.bins, sorting.places
+    images, bins, places = batch.images, sorting.rings.bins, sorting.places
     tilts = images.valid.shape[1]
     which = images.valid.flatten().nonzero().squeeze(1)
     into = torch.nn.functional.one_hot(sorting.rings.bin_of(images.pixels.frequency), bins).float()
@@ -163,7 +156,7 @@ def _sums(
     def look_at(part: Tensor) -> Tensor:
         particle, tilt = part // tilts, part % tilts
         chunk = bring_up_to_date(images, view, particle, tilt, changes)
-        model = model_alone(images, view, table, map_index[particle], particle, tilt)
+        model = model_alone(images, view, batch.table, batch.map_index[particle], particle, tilt)
         products = torch.stack([(model * chunk.data_of(model)).sum(1), (model * chunk.weighted(model)).sum(1)])
         sums = (products @ into).double() * sorting.weight[particle, None]
         out = sums.new_zeros(2, tilts * places, bins)

@@ -44,11 +44,21 @@ class LocalStatistics:
     curvature: Float[Tensor, "particle tilt coordinate coordinate"]
 
     @classmethod
-    def joined(cls, parts: Sequence["LocalStatistics"]) -> "LocalStatistics":
-        """Put statistics of some particles after those of others."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+    def joined(
+        cls, parts: Sequence[tuple[Int[Tensor, " some"], "LocalStatistics"]], particles: int
+    ) -> "LocalStatistics":
+        """Put statistics of some particles, given with their numbers, in their places; others have none."""
+        first = parts[0][1]
+        if len(parts) == 1 and len(first.cross) == particles:
+            return first
+
+        def whole(name: str) -> Tensor:
+            out = getattr(first, name).new_zeros(particles, *getattr(first, name).shape[1:])
+            for some, part in parts:
+                out[some] = getattr(part, name)
+            return out
+
+        return cls(*(whole(field.name) for field in fields(cls)))
 
     def log_likelihood(self, amplitude: Float[Tensor, " tilt"]) -> Float[Tensor, "particle tilt"]:
         """Log-likelihood of every image for given amplitudes."""

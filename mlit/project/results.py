@@ -49,28 +49,33 @@ def write_series(folder: Path, series: SeriesInput, imaging: Imaging, weights: S
     xml.with_attributes(missing).write(folder / f"{series.name}.xml")
 
 
-def refined_particles(project: Project, models: Mapping[str, SeriesModel]) -> ParticleTable:
-    """Particle table with the poses of the models.
+def refined_particles(project: Project, models: Mapping[str, SeriesModel], species: int = 0) -> ParticleTable:
+    """Particle table with the poses that the models have for a species.
 
     All rows get as many samples over the exposure as the models have. Apart from that, rows of series without a model
     keep their poses.
     """
     table = project.particles
-    samples = max([table.samples, *(model.poses.samples for model in models.values())])
+    found = {name: model.poses.of_species(species, model.poses.raw.detach()) for name, model in models.items()}
+    samples = max([table.samples, *(poses.samples for poses, _ in found.values())])
     position = resample_trajectory(torch.from_numpy(table.position_angstrom), samples).clone()
     euler = resample_trajectory(torch.from_numpy(table.euler_deg), samples).clone()
     for series in project.series:
-        if series.name not in models:
+        if series.name not in found:
             continue
-        poses = models[series.name].poses
-        where, turned = poses.at_samples(poses.raw.detach())
+        poses, raw = found[series.name]
+        where, turned = poses.at_samples(raw)
         position[series.particle_index] = where
         euler[series.particle_index] = continuous_euler(euler_from_matrix(turned)).rad2deg()
     return dataclasses.replace(table, position_angstrom=position.numpy(), euler_deg=euler.numpy())
 
 
 def with_errors(
-    table: ParticleTable, project: Project, models: Mapping[str, SeriesModel], covariances: Mapping[str, Tensor]
+    table: ParticleTable,
+    project: Project,
+    models: Mapping[str, SeriesModel],
+    covariances: Mapping[str, Tensor],
+    species: int = 0,
 ) -> ParticleTable:
     """Add the standard errors of the poses to a particle table, as columns of mlit's own.
 
@@ -82,11 +87,14 @@ def with_errors(
         Where they are, and their parameters.
     covariances
         Of the raw pose parameters of the series that were fitted.
+    species
+        Which of several species the table holds.
     """
     errors = np.full((table.particles, table.samples, 6), np.nan)
     for series in project.series:
         if series.name in covariances:
-            shift, turn = models[series.name].poses.errors(covariances[series.name])
+            poses, covariance = models[series.name].poses.of_species(species, covariances[series.name])
+            shift, turn = poses.errors(covariance)
             errors[series.particle_index.numpy()] = torch.cat([shift, turn.rad2deg()], -1).numpy()
     source = table.source.copy()
     for sample in range(table.samples):

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -35,6 +34,8 @@ class Suspect:
     weight
         What it still counts: the probability of a particle; power of the signal in a weak tilt over that of the median
         tilt; share of the particles that are not in the shade.
+    species
+        Whose particle table the row is of; empty for a tilt.
     """
 
     series: str
@@ -42,12 +43,41 @@ class Suspect:
     number: int
     evidence: float
     weight: float
+    species: str = ""
 
 
-def find_suspects(
-    series: SeriesInput, credence: Credence, relative_amplitude: Float[Tensor, " tilt"], false_fraction: float
+def find_false_picks(series: SeriesInput, credence: Credence, false_fraction: float, species: str) -> list[Suspect]:
+    """List the particles of a species in a series that are more likely none.
+
+    Parameters
+    ----------
+    series
+        The series, with the particles of the species.
+    credence
+        Of the last fit, of these particles.
+    false_fraction
+        Share of the picks that is expected to be none.
+    species
+        Its name.
+    """
+    probability = credence.particle_probability(false_fraction)
+    return [
+        Suspect(
+            series.name,
+            FALSE_PICK,
+            int(series.particle_index[place]) + 1,
+            float(credence.particle[place]),
+            float(probability[place]),
+            species,
+        )
+        for place in (probability < BELIEVED).nonzero().flatten().tolist()
+    ]
+
+
+def find_bad_tilts(
+    series: SeriesInput, credence: Credence, relative_amplitude: Float[Tensor, " tilt"]
 ) -> list[Suspect]:
-    """List what is suspect in a series.
+    """List the tilts of a series that show little, or part of which lies in the shade.
 
     Parameters
     ----------
@@ -57,20 +87,17 @@ def find_suspects(
         Of its last fit.
     relative_amplitude
         Fitted over expected amplitude of each tilt.
-    false_fraction
-        Share of the picks that is expected to be none.
     """
-    probability, used = credence.particle_probability(false_fraction), series.use_tilt
+    used = series.use_tilt
     usual = relative_amplitude[used].quantile(0.5)
     power = (relative_amplitude / usual.clamp(min=1e-12)).square() * credence.tilt_probability()
     kinds = (
-        (FALSE_PICK, probability < BELIEVED, series.particle_index, credence.particle, probability),
-        (SHADED_TILT, used & (credence.lit < 1), torch.arange(len(used)), credence.tilt, credence.lit),
-        (WEAK_TILT, used & (power < LEAST_POWER), torch.arange(len(used)), credence.tilt, power),
+        (SHADED_TILT, used & (credence.lit < 1), credence.lit),
+        (WEAK_TILT, used & (power < LEAST_POWER), power),
     )
     return [
-        Suspect(series.name, kind, int(number[place]) + 1, float(factor[place]), float(weight[place]))
-        for kind, suspect, number, factor, weight in kinds
+        Suspect(series.name, kind, place + 1, float(credence.tilt[place]), float(weight[place]))
+        for kind, suspect, weight in kinds
         for place in suspect.nonzero().flatten().tolist()
     ]
 
@@ -81,8 +108,8 @@ def write_suspects(path: Path, suspects: Iterable[Suspect]) -> None:
         writer = csv.writer(file)
         writer.writerow(field.name for field in fields(Suspect))
         for suspect in suspects:
-            *names, factor, weight = astuple(suspect)
-            writer.writerow((*names, f"{factor:.2f}", f"{weight:.4f}"))
+            *names, factor, weight, species = astuple(suspect)
+            writer.writerow((*names, f"{factor:.2f}", f"{weight:.4f}", species))
 
 
 def count_kinds(suspects: Iterable[Suspect]) -> dict[str, int]:

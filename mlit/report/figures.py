@@ -16,7 +16,7 @@ THRESHOLD = 0.143
 SUBSETS = "subsets.csv"
 
 
-def write_figures(run: Path, species: str) -> list[Path]:
+def write_figures(run: Path, species: str, folder: Path | None = None) -> list[Path]:
     """Draw the resolution of every iteration and of subsets, the progress of every series and sections of the map.
 
     Parameters
@@ -26,14 +26,21 @@ def write_figures(run: Path, species: str) -> list[Path]:
     species
         Name of the species, whose folder holds the maps.
 
+    folder
+        Where to draw; by default ``run/figures``.
+
     Returns
     -------
-    PNG files in ``run/figures``.
+    PNG files.
     """
-    drawn = {"fsc": fsc_figure(run), "sections": sections_figure(run / species), "progress": progress_figure(run)}
-    if (run / SUBSETS).is_file():
-        drawn["particles"] = particles_figure(run)
-    folder = run / "figures"
+    drawn = {
+        "fsc": fsc_figure(run, species),
+        "sections": sections_figure(run / species),
+        "progress": progress_figure(run),
+    }
+    if (run / species / SUBSETS).is_file():
+        drawn["particles"] = particles_figure(run / species)
+    folder = folder or run / "figures"
     folder.mkdir(exist_ok=True)
     paths = []
     for name, figure in drawn.items():
@@ -42,20 +49,20 @@ def write_figures(run: Path, species: str) -> list[Path]:
     return paths
 
 
-def iteration_curves(run: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def iteration_curves(run: Path, species: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Frequency (1/Å) and corrected FSC of every iteration, in order."""
     curves = {}
-    for path in run.glob("fsc/iteration_*.star"):
+    for path in (run / "fsc" / species).glob("iteration_*.star"):
         fsc = read_fsc_star(path)
         curves[int(path.stem.split("_")[1])] = (fsc.frequency_per_angstrom.numpy(), fsc.corrected.numpy())
     return dict(sorted(curves.items()))
 
 
-def fsc_figure(run: Path) -> Figure:
+def fsc_figure(run: Path, species: str) -> Figure:
     """Fourier shell correlation of the half maps after every iteration."""
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axes = figure.subplots()
-    curves = iteration_curves(run)
+    curves = iteration_curves(run, species)
     for i, (iteration, (frequency, corrected)) in enumerate(curves.items()):
         label = "start" if iteration == 0 else f"iteration {iteration}"
         axes.plot(frequency, corrected, color=COLOURS[i % len(COLOURS)], label=label)
@@ -67,9 +74,9 @@ def fsc_figure(run: Path) -> Figure:
     return figure
 
 
-def particles_figure(run: Path) -> Figure:
+def particles_figure(folder: Path) -> Figure:
     """Inverse squared resolution of subsets over the logarithm of their size, with the fitted line."""
-    table = pd.read_csv(run / SUBSETS)
+    table = pd.read_csv(folder / SUBSETS)
     figure = Figure(figsize=(5.2, 4.2), layout="constrained")
     axes = figure.subplots()
     number, resolution = table["particles"].to_numpy(), table["resolution_angstrom"].to_numpy()

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,27 @@ from mlit.maps.references import ReferenceSettings
 from mlit.project.any_project import read_project
 from mlit.project.filaments import filaments, neighbours_on_filaments
 from mlit.project.project import Project
+from mlit.project.shared_series import with_shared_series
 from mlit.training.denoise_run import make_denoiser
 from mlit.training.ledger import SeriesLedger
 from mlit.training.map_maker import MapMaker, MapSettings
 from mlit.training.memory import RunSize
 from mlit.training.model_selection import ModelSelection, Options, candidates_from, check_candidates
 from mlit.training.module import RefinementModule
+from mlit.training.molecule import Molecule
 from mlit.training.partial_sums import PartialSums
 from mlit.training.population_data import is_population, load_population
 from mlit.training.schedule import Iteration, Schedule, never_refined
-from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model, map_box
+from mlit.training.series_setup import (
+    Species,
+    SpeciesInput,
+    assign_groups,
+    check_model_options,
+    make_context,
+    make_model,
+    map_box,
+)
+from mlit.training.species_configs import species_configs
 from mlit.training.starting_maps import starting_mask, starting_references
 from mlit.training.weighing import Weighing, make_request
 
@@ -50,15 +61,22 @@ RESERVED_NAMES = {
 SHELLS_AT_LEAST = 2  # in a fit, counted in inverse diameters
 
 
-def load_project(cfg: DictConfig) -> Project:
-    """Read the project, and say what was set aside."""
-    project = load_population(cfg) if is_population(cfg) else read_project(cfg.data, cfg.species.diameter)
-    for name, reason in project.failures.items():
+def load_projects(cfg: DictConfig) -> list[Project]:
+    """Read the project with the particles of each species, and say what was set aside."""
+    configs = species_configs(cfg)
+    projects = with_shared_series([_read(one) for one in configs])
+    for name, reason in projects[0].failures.items():
         LOG.warning("%s is left out: %s", name, reason)
-    warn_of_duplicates(project, cfg.species.diameter)
-    count = sum(len(series.particle_index) for series in project.series)
-    LOG.info("%d series, %d particles, %g Å/px", len(project.series), count, project.pixel_size_angstrom)
-    return project
+    for one, project in zip(configs, projects, strict=True):
+        warn_of_duplicates(project, one.species.diameter)
+        count = sum(len(series.particle_index) for series in project.series)
+        name = f", {one.species.name}" if len(configs) > 1 else ""
+        LOG.info("%d series, %d particles, %g Å/px%s", len(project.series), count, project.pixel_size_angstrom, name)
+    return projects
+
+
+def _read(cfg: DictConfig) -> Project:
+    return load_population(cfg) if is_population(cfg) else read_project(cfg.data, cfg.species.diameter)
 
 
 def warn_of_duplicates(project: Project, diameter_angstrom: float) -> None:
@@ -66,6 +84,8 @@ def warn_of_duplicates(project: Project, diameter_angstrom: float) -> None:
     crossing = 0
     for series in project.series:
         rows = series.particle_index.numpy()
+        if not len(rows):
+            continue
         tree = KDTree(project.particles.position_angstrom[rows].mean(1))
         pairs = tree.query_pairs(DUPLICATE_OVER_DIAMETER * diameter_angstrom, output_type="ndarray")
         half = project.particles.half_set[rows]
@@ -105,43 +125,72 @@ def make_species(cfg: DictConfig) -> Species:
         raise InputError(f"species.name={cfg.species.name!r}: give another name of letters, digits, - and _")
     species = cfg.species
     helix = species.helical_units, species.helical_twist, species.helical_rise
-    return Species(species.name, species.diameter, species.symmetry, species.ewald, species.false_fraction, *helix)
+    shape = species.name, species.diameter, species.symmetry, species.ewald, species.false_fraction
+    return Species(*shape, *helix, species.temporal_samples)
 
 
-def make_module(project: Project, cfg: DictConfig) -> RefinementModule:
-    """Assemble the LightningModule of a run."""
-    species = make_species(cfg)
-    species.check_against(project)
-    together = group_filaments(project, species)
-    group, folds = assign_groups(project, cfg.seed, cfg.folds, together)
+def make_module(projects: Sequence[Project], cfg: DictConfig) -> RefinementModule:
+    """Assemble the LightningModule of a run from the projects of its species."""
+    configs = species_configs(cfg)
+    species = [make_species(one) for one in configs]
     options: Any = OmegaConf.to_container(cfg.model, resolve=True)
     candidates, compared_in = candidates_from(options.pop("candidates")), options.pop("compared_in_iteration")
     check_model_options(options)
     check_candidates(candidates, options)
-    by_name = {s.name: s for s in project.series}
+    grouped = [_grouped(*both, cfg) for both in zip(projects, species, strict=True)]
+    inputs = _inputs(projects, species, [group for group, _ in grouped])
 
     def build(name: str, options: Options) -> SeriesModel:
-        return make_model(by_name[name], project.particles, options)
+        return make_model(inputs[name], options)
 
-    models = {name: build(name, options) for name in by_name}
-    contexts = {s.name: make_context(s, project.particles, group, species) for s in project.series}
-    maps = make_map_settings(project, cfg, species, folds)
-    checkpoints = Path(cfg.output) / "checkpoints"
+    models = {name: build(name, options) for name in inputs}
+    contexts = {name: make_context(one) for name, one in inputs.items()}
     enabled = dict.fromkeys(name for m in models.values() for name in m.blocks)
     iterations = make_iterations(cfg, [*enabled, *(c.block for c in candidates if c.block not in enabled)])
-    finest = 2 * max(maps.pixel_size_angstrom, project.pixel_size_angstrom)
+    molecules = [
+        make_molecule(project, one, kind, folds, iterations)
+        for project, one, kind, (_, folds) in zip(projects, configs, species, grouped, strict=True)
+    ]
     compared_in = min(compared_in, len(iterations) - 1)
     return RefinementModule(
         models,
         contexts,
-        MapMaker(maps, PartialSums(checkpoints / "sums.pt"), make_denoiser(cfg)),
-        Schedule(iterations, finest, species.diameter_angstrom / SHELLS_AT_LEAST),
+        molecules,
         hydra.utils.instantiate(cfg.optimizer),
-        SeriesLedger(checkpoints / "series"),
-        starting_references(cfg.species.half_maps or project.half_maps, maps),
+        SeriesLedger(Path(cfg.output) / "checkpoints" / "series"),
         ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None,
         Weighing(make_request(**{key: cfg.weights[key] for key in WEIGHTS_KEYS})),
     )
+
+
+def _grouped(project: Project, species: Species, cfg: DictConfig) -> tuple[Tensor, int]:
+    species.check_against(project)
+    return assign_groups(project, cfg.seed, cfg.folds, group_filaments(project, species))
+
+
+def _inputs(
+    projects: Sequence[Project], species: Sequence[Species], groups: Sequence[Tensor]
+) -> Mapping[str, list[SpeciesInput]]:
+    """Collect what each series holds of each species."""
+    return {
+        parts[0].name: [
+            SpeciesInput(kind, series, project.particles, group)
+            for kind, series, project, group in zip(species, parts, projects, groups, strict=True)
+        ]
+        for parts in zip(*(project.series for project in projects), strict=True)
+    }
+
+
+def make_molecule(
+    project: Project, cfg: DictConfig, species: Species, folds: int, iterations: tuple[Iteration, ...]
+) -> Molecule:
+    """Assemble what a run keeps of a species; ``cfg`` is the config of that species."""
+    maps = make_map_settings(project, cfg, species, folds)
+    sums = PartialSums(Path(cfg.output) / "checkpoints" / f"sums_{species.name}.pt")
+    finest = 2 * max(maps.pixel_size_angstrom, project.pixel_size_angstrom)
+    schedule = Schedule(iterations, finest, species.diameter_angstrom / SHELLS_AT_LEAST)
+    start = starting_references(cfg.species.half_maps or project.half_maps, maps)
+    return Molecule(species.name, MapMaker(maps, sums, make_denoiser(cfg)), schedule, start)
 
 
 def make_map_settings(project: Project, cfg: DictConfig, species: Species, folds: int) -> MapSettings:
@@ -172,11 +221,14 @@ def make_map_settings(project: Project, cfg: DictConfig, species: Species, folds
     return MapSettings(references, box, pixel, folds, species.map_symmetry, mask, cfg.seed)
 
 
-def size_of(project: Project, module: RefinementModule) -> RunSize:
-    """Collect what the memory of a run depends on."""
-    maps, tight = module.maps.settings, module.maps.settings.references.tight_angstrom
-    parts = {"fits": bool(module.schedule.iterations), "network": module.denoiser is not None}
-    return RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, **parts)
+def sizes_of(projects: Sequence[Project], module: RefinementModule) -> list[RunSize]:
+    """Collect what the memory of a run depends on, for each species."""
+    sizes = []
+    for project, molecule in zip(projects, module.molecules, strict=True):
+        maps, tight = molecule.maps.settings, molecule.maps.settings.references.tight_angstrom
+        parts = {"fits": bool(molecule.schedule.iterations), "network": molecule.maps.denoiser is not None}
+        sizes.append(RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, **parts))
+    return sizes
 
 
 def make_iterations(cfg: DictConfig, enabled: Sequence[str]) -> tuple[Iteration, ...]:

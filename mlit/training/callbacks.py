@@ -55,13 +55,13 @@ class ProgressLog(Callback):
         if module.settled:
             LOG.info("reconstructing at full resolution")
         elif trainer.current_epoch > 0 and resolution is None:
-            assert module.references is not None
+            agreed = [m.references.resolution_angstrom for m in module.molecules if m.references is not None]
             LOG.warning(
                 "iteration %d of %d: nothing to fit, since half maps agree on nothing finer than %.0f Å; "
                 "give half maps to start from, or a resolution in the schedule",
                 trainer.current_epoch,
                 last,
-                module.references.resolution_angstrom,
+                min(agreed),
             )
         elif resolution is None:
             LOG.info("reconstructing %d series from the starting metadata", len(module.names))
@@ -130,9 +130,8 @@ class EpochReport(Checkpoint):
         "expected_error_position_angstrom",
         "expected_error_rotation_deg",
         "expected_error_defocus_nm",
-        "fsc_0.143_angstrom",
-        "significant_resolution_angstrom",
     )
+    FURTHER = ("fsc_0.143_angstrom", "significant_resolution_angstrom")  # behind NAME/ for species after the first
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
@@ -141,12 +140,7 @@ class EpochReport(Checkpoint):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Log and write."""
         module = _refinement(pl_module)
-        halves = module.maps.halves
-        assert halves is not None
-        write_fsc_star(self.folder / "fsc" / f"iteration_{trainer.current_epoch}.star", halves.curves)
-        resolution = halves.curves.resolution_angstrom(0.143)
-        significant = halves.significant_resolution_angstrom
-        LOG.info("  half maps: FSC 0.143 at %.2f Å, agreement to %.2f Å", resolution, significant)
+        reached = self._write_fscs(module, trainer.current_epoch)
         if module.settled:
             LOG.info("settled: the last fits moved particles by less than the error that remains")
         rows = [row for row in self._rows() if int(row["iteration"]) < trainer.current_epoch]
@@ -164,14 +158,26 @@ class EpochReport(Checkpoint):
                 status.resolution_angstrom,
                 *astuple(status.change),
                 *astuple(status.expected_error),
-                resolution,
-                significant,
             )
-            rows.append(dict(zip(self.FIELDS, values, strict=True)))
+            rows.append(dict(zip(self.FIELDS, values, strict=True)) | reached)
         with atomic_write(self.path) as path, open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.FIELDS)
+            writer = csv.DictWriter(file, [*self.FIELDS, *reached])
             writer.writeheader()
             writer.writerows(rows)
+
+    def _write_fscs(self, module: RefinementModule, epoch: int) -> dict[str, float]:
+        """Write and log the FSC of each species; returns how far it goes, by column."""
+        reached: dict[str, float] = {}
+        for species, molecule in enumerate(module.molecules):
+            halves = molecule.maps.halves
+            assert halves is not None
+            write_fsc_star(self.folder / "fsc" / molecule.name / f"iteration_{epoch}.star", halves.curves)
+            found = halves.curves.resolution_angstrom(0.143), halves.significant_resolution_angstrom
+            whose = f" of {molecule.name}" if len(module.molecules) > 1 else ""
+            LOG.info("  half maps%s: FSC 0.143 at %.2f Å, agreement to %.2f Å", whose, *found)
+            prefix = f"{molecule.name}/" if species else ""
+            reached |= {prefix + name: value for name, value in zip(self.FURTHER, found, strict=True)}
+        return reached
 
     def _rows(self) -> list[dict[str, Any]]:
         if not self.path.is_file():

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import lightning
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mlit.errors import InputError
@@ -12,7 +14,7 @@ from mlit.likelihood.noise import noise_power
 from mlit.likelihood.shade import Shade
 from mlit.likelihood.tilt_images import TiltImages, even_fast_size, normalise
 from mlit.project.images import load_tilt_images
-from mlit.project.project import Project, SeriesInput
+from mlit.project.project import Project
 from mlit.training.memory import CACHE_BYTES
 
 TILES_PER_DIAMETER = 4  # of those in which the beam is measured
@@ -47,20 +49,16 @@ class TiltSeriesDataset(Dataset):
 
     Parameters
     ----------
-    project
-        The project.
-    series
-        Series to serve.
+    projects
+        The series, with the particles of one species each.
     diameter_angstrom
-        Diameter of the molecule: sets the boxes in which noise is measured.
+        Diameter of the largest molecule: sets the boxes in which noise is measured.
     cache_bytes
         Memory for images that are kept between iterations.
     """
 
-    def __init__(
-        self, project: Project, series: Sequence[SeriesInput], diameter_angstrom: float, cache_bytes: int
-    ) -> None:
-        self.project, self.series = project, list(series)
+    def __init__(self, projects: Sequence[Project], diameter_angstrom: float, cache_bytes: int) -> None:
+        self.projects, self.series = list(projects), list(projects[0].series)
         self.diameter_angstrom = diameter_angstrom
         self.room = cache_bytes
         self.cache: dict[int, SeriesBatch] = {}
@@ -75,7 +73,7 @@ class TiltSeriesDataset(Dataset):
             return self.cache[index]
         series = self.series[index]
         try:
-            batch = SeriesBatch(series.name, self._images(series))
+            batch = SeriesBatch(series.name, self._images(index))
         except InputError as error:
             return SeriesBatch(series.name, None, str(error))
         assert batch.images is not None
@@ -85,12 +83,10 @@ class TiltSeriesDataset(Dataset):
             self.cache[index] = batch
         return batch
 
-    def _images(self, series: SeriesInput) -> TiltImages:
+    def _images(self, index: int) -> TiltImages:
+        series = self.series[index]
         pixel = series.pixel_size_angstrom
-        particles, rows = self.project.particles, series.particle_index.numpy()
-        used = rows[particles.weight[rows] > 0]
-        position = torch.from_numpy(particles.position_angstrom[used if len(used) else rows, 0])
-        xy = series.geometry.project(position).xy_angstrom / pixel
+        xy = series.geometry.project(self._positions(index)).xy_angstrom / pixel
         raw = load_tilt_images(series)
         shade = Shade.find(raw, xy, max(LEAST_TILE, round(self.diameter_angstrom / TILES_PER_DIAMETER / pixel)))
         pixels = normalise(raw, shade)
@@ -98,13 +94,22 @@ class TiltSeriesDataset(Dataset):
         noise = noise_power(pixels, xy.float(), box, ~shade.at(xy))
         return TiltImages(pixels, pixel, noise, series.geometry.dose.float(), series.weights, shade)
 
+    def _positions(self, index: int) -> Float[Tensor, "particle 3"]:
+        """Where the particles of a series lie that are used, of all species; all of them if none is."""
+        rows = [project.series[index].particle_index.numpy() for project in self.projects]
+        tables = [project.particles for project in self.projects]
+        used = [some[table.weight[some] > 0] for some, table in zip(rows, tables, strict=True)]
+        chosen = used if any(map(len, used)) else rows
+        found = [torch.from_numpy(table.position_angstrom[some, 0]) for some, table in zip(chosen, tables, strict=True)]
+        return torch.cat(found)
+
 
 class TiltSeriesDataModule(lightning.LightningDataModule):
     """Serves the series of a project one by one, in the order of their names."""
 
-    def __init__(self, project: Project, diameter_angstrom: float, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, projects: Sequence[Project], diameter_angstrom: float, cache_bytes: int = CACHE_BYTES) -> None:
         super().__init__()
-        self.dataset = TiltSeriesDataset(project, project.series, diameter_angstrom, cache_bytes)
+        self.dataset = TiltSeriesDataset(projects, diameter_angstrom, cache_bytes)
 
     def transfer_batch_to_device(self, batch: SeriesBatch, device: torch.device, dataloader_idx: int) -> SeriesBatch:
         """Move the images of a series."""

@@ -137,14 +137,15 @@ class MapMaker:
         model: SeriesModel,
         images: TiltImages,
         context: SeriesContext,
+        species: int,
         record: SeriesRecord,
     ) -> None:
-        """Add a series, unless it is in the sums already."""
+        """Add the particles of a species in a series, unless they are in the sums already."""
         if name in self._summed:
             return
         weight = record.credence.image_weight(context.false_fraction)
         length = self.settings.box * self.settings.pixel_size_angstrom
-        add_to_maps(self.sums, model, images, context, record.relative_amplitude(context), weight, length)
+        add_to_maps(self.sums, model, images, context, species, record.relative_amplitude(context), weight, length)
         self._summed.append(name)
         self.partial_sums.record(self.sums, epoch, self._summed)
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,8 +113,20 @@ class MemoryEstimate:
         return f"at most {self.peak / GIB:.1f} GiB ({', '.join(f'{k} {v / GIB:.1f}' for k, v in parts.items() if v)})"
 
 
+def estimate_together(sizes: Sequence[RunSize]) -> MemoryEstimate:
+    """Work out what a run with several species takes: maps are made one after the other, all else is there at once."""
+    each = [estimate_memory(size) for size in sizes]
+    return MemoryEstimate(
+        images=max(one.images for one in each),
+        sums=sum(one.sums for one in each),
+        fit=sum(one.fit for one in each),
+        maps=max(one.maps for one in each),
+        network=max(one.network for one in each),
+    )
+
+
 def estimate_memory(size: RunSize) -> MemoryEstimate:
-    """Work out what a run takes, from above."""
+    """Work out what a run with one species takes, from above."""
     together = maps_at_once(size.box) is None
     copies = COPIES_WITH_REFERENCES if size.fits else COPIES_OF_MAP
     return MemoryEstimate(

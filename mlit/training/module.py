@@ -13,19 +13,17 @@ from torch.linalg import LinAlgError  # pyright: ignore
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
-from mlit.fourier.slices import ReferenceTable
-from mlit.likelihood.premultiply import ImageRequest
 from mlit.likelihood.tilt_images import TiltImages
-from mlit.maps.references import HalfMaps, reference_table
 from mlit.optim.solvers import Solver
 from mlit.training.data import SeriesBatch
 from mlit.training.ledger import SeriesLedger
-from mlit.training.map_maker import MapMaker, References
+from mlit.training.map_maker import References
 from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection
-from mlit.training.schedule import Iteration, Schedule
+from mlit.training.molecule import Molecule
+from mlit.training.schedule import Iteration
 from mlit.training.series_record import SeriesRecord
 from mlit.training.series_status import SeriesStatus
-from mlit.training.series_step import Fit, SeriesContext, fit
+from mlit.training.series_step import Fit, SeriesContext, Target, fit
 from mlit.training.weighing import Weighing
 
 LOG = logging.getLogger("mlit")
@@ -43,16 +41,12 @@ class RefinementModule(lightning.LightningModule):
     ----------
     models, contexts
         Parameters and constants of every series.
-    maps
-        Makes the maps of the run.
-    schedule
-        What each iteration does.
+    molecules
+        The species, in the order in which the models have their particles.
     solver
         Optimiser.
     ledger
         Record of the series done in the epoch under way.
-    start
-        References to start from; None makes them from the starting poses.
     selection
         Models to compare with the present one in an early iteration; None compares none.
     weighing
@@ -63,11 +57,9 @@ class RefinementModule(lightning.LightningModule):
         self,
         models: Mapping[str, SeriesModel],
         contexts: Mapping[str, SeriesContext],
-        maps: MapMaker,
-        schedule: Schedule,
+        molecules: Sequence[Molecule],
         solver: Solver,
         ledger: SeriesLedger,
-        start: References | None = None,
         selection: ModelSelection | None = None,
         weighing: Weighing | None = None,
     ) -> None:
@@ -75,15 +67,15 @@ class RefinementModule(lightning.LightningModule):
         self.automatic_optimization = False
         self.names = list(models)
         self.series = nn.ModuleList(models.values())
-        self.contexts, self.maps, self.schedule = dict(contexts), maps, schedule
+        self.contexts, self.molecules, self.schedule = dict(contexts), list(molecules), molecules[0].schedule
         self.solver, self.ledger = solver, ledger
         self.records = {name: SeriesRecord.before_fits(context) for name, context in contexts.items()}
         self.selection, self.weighing = selection, weighing
-        self.denoiser = maps.denoiser  # a module of this one, so that checkpoints hold it
+        self.denoisers = nn.ModuleList(
+            m.maps.denoiser for m in molecules if m.maps.denoiser is not None
+        )  # checkpointed
         self.chosen: list[Candidate] = []
-        self.references = start
         self.settled = False
-        self._table: ReferenceTable | None = None
 
     def model(self, name: str) -> SeriesModel:
         """Parameters of one series."""
@@ -95,18 +87,18 @@ class RefinementModule(lightning.LightningModule):
     @property
     def fit_resolution_angstrom(self) -> float | None:
         """Finest detail in the fits of this epoch; None where nothing is fitted."""
-        if self.current_epoch == 0 or self.references is None or self.settled:
-            return None
-        return self.schedule.fit_resolution(self.current_epoch, self.references.resolution_angstrom)
+        found = [] if self.settled else [m.fit_resolution(self.current_epoch) for m in self.molecules]
+        return min((resolution for resolution in found if resolution is not None), default=None)
+
+    @property
+    def targets(self) -> list[Target | None]:
+        """What the particles of each species are fitted to in this epoch."""
+        return [molecule.target for molecule in self.molecules]
 
     def on_train_epoch_start(self) -> None:
         """Lay out empty sums and transform the references."""
-        resolution = self.schedule.map_resolution(self.current_epoch, self.fit_resolution_angstrom)
-        self.maps.begin(self.current_epoch, resolution, self.device)
-        if self.fit_resolution_angstrom is not None:
-            assert self.references is not None
-            maps, pixel = self.references.maps.to(self.device), self.references.pixel_size_angstrom
-            self._table = reference_table(maps, pixel, self.fit_resolution_angstrom)
+        for molecule in self.molecules:
+            molecule.begin(self.current_epoch, not self.settled, self.device)
 
     def training_step(self, batch: SeriesBatch, batch_idx: int) -> None:
         """Fit one series, unless that is done already, and add it to the maps."""
@@ -115,11 +107,12 @@ class RefinementModule(lightning.LightningModule):
             return
         name, record = batch.name, self.records[batch.name]
         images = replace(batch.images, weights=self.contexts[name].weights)
-        idle = self._table is None or not self._iteration.blocks
+        idle = self.fit_resolution_angstrom is None or not self._iteration.blocks
         self.records[name] = record.without_fit() if idle else self._fit_or_recall(name, images)
         self._gather_weights(name, images)
         model, context = self.model(name), self.contexts[name]
-        self.maps.add(name, self.current_epoch, model, images, context, self.records[name])
+        for species, molecule in enumerate(self.molecules):
+            molecule.maps.add(name, self.current_epoch, model, images, context, species, self.records[name])
 
     @property
     def _iteration(self) -> Iteration:
@@ -128,13 +121,10 @@ class RefinementModule(lightning.LightningModule):
 
     def _gather_weights(self, name: str, images: TiltImages) -> None:
         """See what the images say about weights, where this iteration asks for it."""
-        if self.weighing is None or self._table is None or not self._iteration.weights:
+        if self.weighing is None or self.fit_resolution_angstrom is None or not self._iteration.weights:
             return
-        assert self.fit_resolution_angstrom is not None
-        context = self.contexts[name]
-        detail = self.fit_resolution_angstrom
-        request = ImageRequest(self.maps.settings.references.tight_angstrom, detail, ewald_hand=context.hand_at(detail))
-        self.weighing.gather(name, self.model(name), images, context, self.records[name], self._table, request)
+        model, context = self.model(name), self.contexts[name]
+        self.weighing.gather(name, model, images, context, self.records[name], self.targets)
 
     def _take_weights(self) -> None:
         """Weigh the images of the following iterations as this one has found."""
@@ -154,7 +144,8 @@ class RefinementModule(lightning.LightningModule):
     def particle_probability(self, name: str) -> Tensor:
         """Probability that each particle of a series is one; not a number for those that were given no weight."""
         believed = self.records[name].credence.particle_probability(self.contexts[name].false_fraction)
-        return torch.where(self.contexts[name].use_particle, believed, torch.nan)
+        used = torch.cat([members.use_particle for members in self.contexts[name].members])
+        return torch.where(used, believed, torch.nan)
 
     def _leave_out(self, batch: SeriesBatch) -> None:
         status, record = SeriesStatus.left_out(batch.failure or ""), self.records[batch.name]
@@ -197,8 +188,6 @@ class RefinementModule(lightning.LightningModule):
 
         ``more`` names blocks to refine besides.
         """
-        assert self._table is not None
-        assert self.fit_resolution_angstrom is not None
         context = self.contexts[name]
         iteration = self._iteration
         model.activate([*iteration.blocks, *more])
@@ -207,9 +196,7 @@ class RefinementModule(lightning.LightningModule):
                 model,
                 images,
                 context,
-                self._table,
-                self.maps.settings.references.tight_angstrom,
-                self.fit_resolution_angstrom,
+                self.targets,
                 self.solver,
                 iteration.learn_priors,
                 self.current_epoch == self.schedule.first_to_refine(Defocus.name),
@@ -254,50 +241,57 @@ class RefinementModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Turn the sums into half maps and references."""
-        if not self.maps.any_added:
+        if not any(molecule.maps.any_added for molecule in self.molecules):
             reasons = "; ".join(f"{name}: {record.status.status}" for name, record in self.records.items())
             raise InputError(f"no tilt series could be used ({reasons})")
-        halves = self.maps.make_half_maps(self.fit_resolution_angstrom or self.maps.sums.resolution_angstrom)
+        for molecule in self.molecules:
+            molecule.make_half_maps()
         self._take_better_model()
         self._take_weights()
-        complete = self.maps.sums.resolution_angstrom <= self.schedule.nyquist_angstrom
-        self.settled = self.settled or self._is_settled(halves)
-        if (self.settled and complete) or self.current_epoch + 1 == self.schedule.epochs:
-            self.maps.judge_subsets()
-        if self.settled and complete:
-            self.trainer.should_stop = True
-        elif self.current_epoch == 0 and self.references is not None:
-            self.references = self.maps.on_scale_of_images(self.references)
-        elif self.current_epoch + 1 < self.schedule.epochs and not self.settled:
-            self.references = self._in_common_frame(self.maps.make_references())
-        self._table = None
-        self.maps.end()
-        self._log_epoch(halves)
+        self.settled = self.settled or self._is_settled
+        finished = self.settled and all(molecule.is_complete for molecule in self.molecules)
+        for species, molecule in enumerate(self.molecules):
+            if finished or self.current_epoch + 1 == self.schedule.epochs:
+                molecule.maps.judge_subsets()
+            elif self.current_epoch == 0 and molecule.references is not None:
+                molecule.references = molecule.maps.on_scale_of_images(molecule.references)
+            elif not self.settled:
+                molecule.references = self._in_common_frame(species, molecule.maps.make_references())
+            molecule.end()
+        self.trainer.should_stop = self.trainer.should_stop or finished
+        self._log_epoch()
 
-    def _is_settled(self, halves: HalfMaps) -> bool:
+    @property
+    def _is_settled(self) -> bool:
         """Whether the next iteration would repeat this one, which moved nothing by more than errors that remain."""
-        resolution, limit = self.fit_resolution_angstrom, halves.significant_resolution_angstrom
         if self.selection is not None and self.current_epoch <= self.selection.epoch:
             return False
-        if resolution is None or not self.schedule.repeats(self.current_epoch + 1, resolution, limit):
+        if self.fit_resolution_angstrom is None or not all(m.repeats(self.current_epoch + 1) for m in self.molecules):
             return False
         fitted = [record.status for record in self.records.values() if record.status.passes]
         return all(s.change.within(s.expected_error, SETTLED) and s.change_in_errors < SETTLED for s in fitted)
 
-    def _in_common_frame(self, references: References) -> References:
-        """Move references and poses of both half sets to their common frame."""
-        motions = self.maps.common_frame() if self.schedule.moves_particles else None
+    def _in_common_frame(self, species: int, references: References) -> References:
+        """Move references and poses of both half sets of a species to their common frame."""
+        maps = self.molecules[species].maps
+        motions = maps.common_frame() if self.schedule.moves_particles else None
         if motions is None:
             return references
         for name in self.names:
-            half = self.contexts[name].group // self.maps.settings.folds
+            context, poses = self.contexts[name], self.model(name).poses
+            rows, half = context.rows(species), context.members[species].group // maps.settings.folds
             for number, motion in enumerate(motions):
-                self.model(name).poses.follow(half == number, motion.rotation, motion.shift_angstrom)
+                which = torch.zeros(len(poses.raw), dtype=torch.bool)
+                which[rows] = half == number
+                poses.follow(which, motion.rotation, motion.shift_angstrom)
         return references.moved(motions)
 
-    def _log_epoch(self, halves: HalfMaps) -> None:
-        self.log("resolution/fsc_0.143_angstrom", halves.curves.resolution_angstrom(0.143))
-        self.log("resolution/significant_angstrom", halves.significant_resolution_angstrom)
+    def _log_epoch(self) -> None:
+        for molecule in self.molecules:
+            halves = molecule.maps.halves
+            assert halves is not None
+            self.log(f"resolution/fsc_0.143_angstrom/{molecule.name}", halves.curves.resolution_angstrom(0.143))
+            self.log(f"resolution/significant_angstrom/{molecule.name}", halves.significant_resolution_angstrom)
         for name, record in self.records.items():
             if record.status.passes:
                 self.log(f"log_posterior/{name}", record.status.log_posterior_end)
@@ -305,8 +299,7 @@ class RefinementModule(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the next epoch starts from besides the parameters."""
-        assert self.references is not None
-        checkpoint["references"] = vars(self.references)
+        checkpoint["references"] = [m.references and vars(m.references) for m in self.molecules]
         checkpoint["records"] = {name: record.as_mapping() for name, record in self.records.items()}
         checkpoint["settled"] = self.settled
         checkpoint["weights"] = self.weighing.as_mapping() if self.weighing else {}
@@ -314,7 +307,8 @@ class RefinementModule(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it up again."""
-        self.references = References(**checkpoint["references"])
+        for molecule, references in zip(self.molecules, checkpoint["references"], strict=True):
+            molecule.references = references and References(**references)
         self.records = {name: SeriesRecord.from_mapping(values) for name, values in checkpoint["records"].items()}
         self.settled = checkpoint["settled"]
         if self.weighing is not None:

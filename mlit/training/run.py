@@ -3,6 +3,7 @@
 import logging
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -13,12 +14,13 @@ from mlit.errors import InputError
 from mlit.parallel import one_thread_each, reuse_memory
 from mlit.project.project import Project
 from mlit.project.relion_export import FOLDER
-from mlit.training.assembly import load_project, make_module, make_species, size_of
+from mlit.training.assembly import load_projects, make_module, make_species, sizes_of
 from mlit.training.data import TiltSeriesDataModule
-from mlit.training.memory import estimate_memory, say_memory
+from mlit.training.memory import estimate_together, say_memory
 from mlit.training.module import RefinementModule
 from mlit.training.run_record import claim_output, note_settings
 from mlit.training.run_results import write_results
+from mlit.training.species_configs import species_configs
 
 LOG = logging.getLogger("mlit")
 
@@ -51,15 +53,16 @@ def refine(cfg: DictConfig) -> bool:
         LOG.info("%s is finished already; give another output=… or delete it to run again", output)
         return False
     lightning.seed_everything(cfg.seed, verbose=False)
-    make_species(cfg)  # what is wrong with it shall be said before files are read
-    project = load_project(cfg)
-    refuse_inputs_as_outputs(project, output, cfg)
-    module = make_module(project, cfg)
-    say_memory(estimate_memory(size_of(project, module)))
+    species = [make_species(one) for one in species_configs(cfg)]  # what is wrong is said before files are read
+    projects = load_projects(cfg)
+    for project in projects:
+        refuse_inputs_as_outputs(project, output, [one.name for one in species])
+    module = make_module(projects, cfg)
+    say_memory(estimate_together(sizes_of(projects, module)))
     note_settings(output, cfg)
-    data = TiltSeriesDataModule(project, cfg.species.diameter)
+    data = TiltSeriesDataModule(projects, max(one.diameter_angstrom for one in species))
     fit(module, data, cfg)
-    write_results(output, project, module, cfg, time.monotonic() - started)
+    write_results(output, projects, module, cfg, time.monotonic() - started)
     return True
 
 
@@ -87,7 +90,7 @@ def check_config(cfg: DictConfig) -> None:
             raise InputError(message)
 
 
-def refuse_inputs_as_outputs(project: Project, output: Path, cfg: DictConfig) -> None:
+def refuse_inputs_as_outputs(project: Project, output: Path, species: Sequence[str]) -> None:
     """Raise where a result would be written over what it is made from.
 
     Raises
@@ -96,8 +99,9 @@ def refuse_inputs_as_outputs(project: Project, output: Path, cfg: DictConfig) ->
         Naming the file.
     """
     results = {(output / "warp_tiltseries" / f"{series.name}.xml").resolve() for series in project.series}
-    results.add((output / cfg.species.name / "particles.star").resolve())
-    results |= {(output / FOLDER / name).resolve() for name in ("tomograms.star", "particles.star")}
+    results |= {(output / name / "particles.star").resolve() for name in species}
+    folders = [output / FOLDER, *(output / FOLDER / name for name in species)]
+    results |= {(folder / name).resolve() for folder in folders for name in ("tomograms.star", "particles.star")}
     inputs = {path.resolve() for path in (*project.input_paths, *(series.xml.path for series in project.series))}
     for path in sorted(results & inputs):
         raise InputError(f"output={output}: {path} is an input and would be overwritten; give another output=…")

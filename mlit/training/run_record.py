@@ -54,7 +54,7 @@ def _record(cfg: DictConfig) -> dict[str, Any]:
     """Collect the settings that decide what comes out, paths of files made absolute, and hashes of these files."""
     container: Any = OmegaConf.to_container(cfg, resolve=True)
     settings = _absolute({key: value for key, value in container.items() if key not in HOW_NOT_WHAT})
-    given = {key: settings.get(key) for key in ("data", "species")}
+    given = {key: settings.get(key) for key in ("data", "species", "more_species")}
     return {"settings": settings, "input_sha256": {name: content_hash(Path(name)) for name in _files(given)}}
 
 

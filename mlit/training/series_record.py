@@ -52,7 +52,7 @@ class SeriesRecord:
     @classmethod
     def before_fits(cls, context: SeriesContext) -> "SeriesRecord":
         """Return what holds before any fit: all is as the metadata say."""
-        credence = Credence.certain(len(context.group), len(context.use_tilt))
+        credence = Credence.certain(len(context.false_fraction), len(context.use_tilt))
         return cls(SeriesStatus(NOT_FITTED), context.amplitude_prior, credence)
 
     def after(self, fit: Fit, model: SeriesModel, resolution_angstrom: float) -> "SeriesRecord":

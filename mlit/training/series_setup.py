@@ -11,6 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mlit.deformation.imaging import Imaging
+from mlit.deformation.joint_poses import JointPoses
 from mlit.deformation.pose_prior import PosePrior
 from mlit.deformation.poses import Poses
 from mlit.deformation.registry import make_blocks
@@ -24,7 +25,7 @@ from mlit.likelihood.tilt_images import even_fast_size
 from mlit.maps.references import ReferenceSettings
 from mlit.optics.ewald import flat_detail
 from mlit.project.project import Project, SeriesInput
-from mlit.training.series_step import SeriesContext
+from mlit.training.series_step import Members, SeriesContext
 
 PARTICLES_PER_FOLD = 100  # a half set larger than twice this needs fewer folds
 MAX_FOLDS = 4
@@ -54,6 +55,8 @@ class Species:
         Share of the picks that is expected to be none; 0 believes all.
     helical_units, helical_twist_deg, helical_rise_angstrom
         Units of a helix that are averaged, 1 for no helix, and how one follows from the other.
+    temporal_samples
+        Poses of each particle over the exposure; None: as many as the model gives to all species.
 
     Raises
     ------
@@ -69,6 +72,7 @@ class Species:
     helical_units: int = 1
     helical_twist_deg: float = 0.0
     helical_rise_angstrom: float = 0.0
+    temporal_samples: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.false_fraction < 1:
@@ -160,22 +164,46 @@ def assign_groups(
     return half * folds + fold, folds
 
 
-def make_model(series: SeriesInput, particles: ParticleTable, options: Mapping[str, Mapping[str, Any]]) -> SeriesModel:
+@dataclass(frozen=True)
+class SpeciesInput:
+    """One species in a series.
+
+    Attributes
+    ----------
+    species
+        The species.
+    series
+        The series, with the rows of the species' particles.
+    particles
+        All particles of the species.
+    group
+        Group of each of them.
+    """
+
+    species: Species
+    series: SeriesInput
+    particles: ParticleTable
+    group: Int[Tensor, " particle"]
+
+
+def make_model(inputs: Sequence[SpeciesInput], options: Mapping[str, Mapping[str, Any]]) -> SeriesModel:
     """Parameters of a series, starting from its metadata.
 
     Parameters
     ----------
-    series, particles
-        What was read.
+    inputs
+        What was read: an entry for each species.
     options
         Arguments of the poses and of each block.
     """
+    series = inputs[0].series
     imaging = Imaging(series.geometry, series.optics)
-    return SeriesModel(imaging, _poses(series, particles, options["poses"]), make_blocks(imaging, options))
+    poses = [_poses(one, options["poses"]) for one in inputs]
+    return SeriesModel(imaging, poses[0] if len(poses) == 1 else JointPoses(poses), make_blocks(imaging, options))
 
 
-def _poses(series: SeriesInput, particles: ParticleTable, options: Mapping[str, Any]) -> Poses:
-    rows = series.particle_index.numpy()
+def _poses(given: SpeciesInput, options: Mapping[str, Any]) -> Poses:
+    series, particles, rows = given.series, given.particles, given.series.particle_index.numpy()
     prior = PosePrior(
         options["position_prior_angstrom"],
         options["rotation_prior_deg"],
@@ -187,28 +215,34 @@ def _poses(series: SeriesInput, particles: ParticleTable, options: Mapping[str, 
         torch.from_numpy(particles.euler_deg[rows]).deg2rad(),
         normalised_dose(series.geometry.dose),
         prior,
-        options["temporal_samples"],
+        given.species.temporal_samples or options["temporal_samples"],
     )
 
 
-def make_context(
-    series: SeriesInput, particles: ParticleTable, group: Int[Tensor, " particle"], species: Species
-) -> SeriesContext:
+def make_context(inputs: Sequence[SpeciesInput]) -> SeriesContext:
     """Constants of a series."""
-    rows = series.particle_index
-    depth_hand = -1 if series.geometry.depth_inverted else 1
-    wavelength = series.optics.wavelength_angstrom
+    series = inputs[0].series
     amplitude = series.weights.amplitude(series.geometry.tilt_angle_rad)
     return SeriesContext(
         use_tilt=series.use_tilt,
         amplitude_prior=amplitude.where(series.use_tilt, 0),
-        group=group[rows],
+        members=tuple(_members(one) for one in inputs),
+        weights=series.weights,
+    )
+
+
+def _members(given: SpeciesInput) -> Members:
+    series, particles, species = given.series, given.particles, given.species
+    rows = series.particle_index
+    depth_hand = -1 if series.geometry.depth_inverted else 1
+    wavelength = series.optics.wavelength_angstrom
+    return Members(
+        group=given.group[rows],
         use_particle=torch.from_numpy(particles.weight[rows.numpy()] > 0),
         border_angstrom=species.diameter_angstrom * BORDER_OVER_DIAMETER,
         ewald_hand=EWALD[species.ewald] * depth_hand,
         flat_angstrom=flat_detail(species.diameter_angstrom, wavelength) if species.ewald == "auto" else math.inf,
         false_fraction=species.false_fraction,
-        weights=series.weights,
     )
 
 

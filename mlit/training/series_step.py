@@ -1,8 +1,8 @@
 """What is done with one tilt series in one iteration: fit its parameters, then add its images to the maps."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,6 +17,7 @@ from mlit.likelihood.credence import Credence
 from mlit.likelihood.defocus_search import DefocusPrior, DefocusSearch, search_defocus
 from mlit.likelihood.deviation import NONE, Deviation
 from mlit.likelihood.image_batches import ImageBatches
+from mlit.likelihood.matches import Match, Matches
 from mlit.likelihood.objective import Posterior, SeriesObjective, Tolerance
 from mlit.likelihood.particle_images import ParticleImages
 from mlit.likelihood.premultiply import ImageRequest, premultiply
@@ -69,15 +70,11 @@ BYTES_PER_INSERTION = 1 << 28  # the same while they are put into the maps
 
 
 @dataclass(frozen=True)
-class SeriesContext:
-    """What stays the same for a series through the run.
+class Members:
+    """What stays the same for the particles of one species in a series.
 
     Attributes
     ----------
-    use_tilt
-        Tilts that take part.
-    amplitude_prior
-        Expected signal amplitude of each tilt.
     group
         Group of each particle: half sets, and folds inside them.
     use_particle
@@ -90,38 +87,89 @@ class SeriesContext:
         Where no finer detail than this is looked at, slices are flat all the same.
     false_fraction
         Share of the particles that is expected to be none.
-    weights
-        Strength of the signal.
     """
 
-    use_tilt: Bool[Tensor, " tilt"]
-    amplitude_prior: Float[Tensor, " tilt"]
     group: Int[Tensor, " particle"]
     use_particle: Bool[Tensor, " particle"]
     border_angstrom: float
     ewald_hand: int = 0
     flat_angstrom: float = math.inf
     false_fraction: float = 0.0
-    weights: SignalWeights = field(default_factory=SignalWeights)
 
     def hand_at(self, resolution_angstrom: float) -> int:
         """Hand of the curvature that matters for detail up to a resolution; 0 where slices are flat."""
         return self.ewald_hand if resolution_angstrom < self.flat_angstrom else 0
 
+
+@dataclass(frozen=True)
+class SeriesContext:
+    """What stays the same for a series through the run.
+
+    Attributes
+    ----------
+    use_tilt
+        Tilts that take part.
+    amplitude_prior
+        Expected signal amplitude of each tilt.
+    members
+        The particles, species by species, in the order in which the model has them.
+    weights
+        Strength of the signal.
+    """
+
+    use_tilt: Bool[Tensor, " tilt"]
+    amplitude_prior: Float[Tensor, " tilt"]
+    members: tuple[Members, ...]
+    weights: SignalWeights = field(default_factory=SignalWeights)
+
+    def rows(self, species: int) -> slice:
+        """Where the model has the particles of a species."""
+        first = sum(len(members.group) for members in self.members[:species])
+        return slice(first, first + len(self.members[species].group))
+
+    @property
+    def false_fraction(self) -> Float[Tensor, " particle"]:
+        """Share of the particles like each one that is expected to be none."""
+        parts = [torch.full((len(m.group),), m.false_fraction, dtype=torch.float64) for m in self.members]
+        return torch.cat(parts)
+
     def visible(self, view: View, image_size_angstrom: Float[Tensor, "2"]) -> Bool[Tensor, "particle tilt"]:
         """Which particles can be used in which tilts."""
-        border = self.border_angstrom
+        border = torch.cat([torch.full((len(m.group), 1, 1), m.border_angstrom) for m in self.members])
+        border = border.to(view.xy_angstrom)
         inside = (view.xy_angstrom > border) & (view.xy_angstrom < image_size_angstrom - border)
-        return inside.all(-1) & self.use_tilt & self.use_particle[:, None]
+        use_particle = torch.cat([m.use_particle for m in self.members])
+        return inside.all(-1) & self.use_tilt & use_particle[:, None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the particles of one species are fitted to.
+
+    Attributes
+    ----------
+    table
+        References, one for each group of particles.
+    tight_angstrom
+        Side of the box that holds a reference.
+    resolution_angstrom
+        Finest detail that takes part.
+    """
+
+    table: ReferenceTable
+    tight_angstrom: float
+    resolution_angstrom: float
+
+    def tolerance(self, wavelength_angstrom: float) -> Tolerance:
+        """Return the changes that no longer matter for the species."""
+        return Tolerance.at(self.resolution_angstrom, self.tight_angstrom / 2, wavelength_angstrom)
 
 
 def fit(
     model: SeriesModel,
     images: TiltImages,
     context: SeriesContext,
-    table: ReferenceTable,
-    tight_angstrom: float,
-    resolution_angstrom: float,
+    targets: Sequence[Target | None],
     solver: Solver,
     learn_priors: bool = False,
     look_far: bool = False,
@@ -129,8 +177,9 @@ def fit(
 ) -> Fit:
     """Fit the active parameters of a series to its images; the parameters change in place.
 
-    With ``look_far`` a wide search of the defocus comes first, where the model asks for one. ``weight`` says how much
-    each particle has to say about the series.
+    Each species has its target; None leaves its particles where they are. With ``look_far`` a wide search of the
+    defocus comes first, where the model asks for one. ``weight`` says how much each particle has to say about the
+    series.
 
     Raises
     ------
@@ -140,37 +189,28 @@ def fit(
     with torch.no_grad():
         view, before = model(), {block.name: block.physical() for block in model.active_blocks}
     defocus = _to_be_searched(model) if look_far else None
-    request = ImageRequest(
-        tight_angstrom,
-        resolution_angstrom,
-        quadrature=model.changes_ctf,
-        coordinates=model.coordinates,
-        ewald_hand=context.hand_at(resolution_angstrom),
-    )
     search = None
     if defocus is None:
-        particle_images = cut(model, images, context, request, BYTES_PER_FIT)
+        matches = match(model, images, context, targets)
     else:
-        wide = replace(request, defocus_reach_um=defocus.search_um)
-        particle_images = cut(model, images, context, wide, BYTES_PER_FIT)
-        search = _search(defocus, particle_images, view, context, table)
+        matches = match(model, images, context, targets, defocus.search_um)
+        search = _search(defocus, matches, view, context)
         if bool(search.accepted.any()):
             defocus.jump(search.jump_um)
-            del particle_images  # never hold both
-            particle_images = cut(model, images, context, request, BYTES_PER_FIT)
+            del matches  # never hold both
+            matches = match(model, images, context, targets)
     wavelength = model.start.optics.wavelength_angstrom
-    tolerance = Tolerance.at(resolution_angstrom, tight_angstrom / 2, wavelength)
-    objective = SeriesObjective(
-        model, particle_images, table, context.group, context.amplitude_prior, tolerance=tolerance, weight=weight
-    )
+    tolerance = Tolerance.strictest([target.tolerance(wavelength) for target in targets if target is not None])
+    objective = SeriesObjective(model, matches, context.amplitude_prior, tolerance=tolerance, weight=weight)
     if learn_priors and math.isfinite(objective.evaluate()):
         objective.learn_priors()
     outcome = solver.solve(objective)
-    seen = particle_images.valid
+    seen = matches.valid
     if outcome.status == "failed":
         return Fit(outcome, objective.amplitude, NONE, 0.0, None, None, seen, seen, search)
     posterior = objective.posterior()
-    hidden = context.visible(view, model.start.geometry.image_size_angstrom) & ~seen
+    taking_part = [torch.full((len(m.group), 1), t is not None) for m, t in zip(context.members, targets, strict=True)]
+    hidden = context.visible(view, model.start.geometry.image_size_angstrom) & torch.cat(taking_part) & ~seen
     lit = 1 - hidden.double().sum(0) / (hidden | seen).sum(0).clamp(min=1)
     credence = Credence.of(posterior.held_out, posterior.held_out_cost, posterior.power, lit)
     believed = seen & (credence.particle_probability(context.false_fraction) > 1 / 2)[:, None]
@@ -190,21 +230,54 @@ def _change_in_errors(model: SeriesModel, before: Mapping[str, Tensor], errors: 
     return max((float(change.square().mean().sqrt()) for change in changes), default=0.0)
 
 
+def match(
+    model: SeriesModel,
+    images: TiltImages,
+    context: SeriesContext,
+    targets: Sequence[Target | None],
+    defocus_reach_um: float = 0.0,
+    held: bool = False,
+) -> Matches:
+    """Put the images of all particles beside the references of their species.
+
+    With a ``defocus_reach_um`` they can be looked at so much farther from focus than at the cut; ``held`` says that no
+    parameter will change after it.
+    """
+    species = sum(target is not None for target in targets)
+    parts: list[Match | Tensor] = []
+    for k, (members, target) in enumerate(zip(context.members, targets, strict=True)):
+        if target is None or not len(members.group):
+            parts.append(torch.zeros(len(members.group), len(context.use_tilt), dtype=torch.bool))
+            continue
+        request = ImageRequest(
+            target.tight_angstrom,
+            target.resolution_angstrom,
+            quadrature=model.changes_ctf and not held,
+            coordinates=() if held else model.coordinates,
+            ewald_hand=members.hand_at(target.resolution_angstrom),
+            defocus_reach_um=defocus_reach_um,
+        )
+        batches = cut(model, images, context, k, request, BYTES_PER_FIT // species)
+        parts.append(Match(batches, target.table, members.group))
+    return Matches(parts)
+
+
 @torch.no_grad()
 def cut(
-    model: SeriesModel, images: TiltImages, context: SeriesContext, request: ImageRequest, bytes_at_once: int
+    model: SeriesModel, images: TiltImages, context: SeriesContext, species: int, request: ImageRequest, at_once: int
 ) -> ImageBatches:
-    """Cut out all particles at the present parameters, as many at once as memory allows."""
-    view, imaging = model(), model.imaging()
+    """Cut out all particles of a species at the present parameters, as many at once as fit into some bytes."""
+    view, imaging, rows = model(), model.imaging(), context.rows(species)
     visible = context.visible(view, imaging.geometry.image_size_angstrom) & images.lit(view.xy_angstrom)
+    numbers, visible = torch.arange(len(visible))[rows], visible[rows]
     weighted = weigh(images, request.resolution_angstrom)
 
     def of(some: Int[Tensor, " some"]) -> ParticleImages:
-        part = view.of(some)
+        part = view.of(numbers[some])
         return premultiply(images, imaging.optics, part.xy_angstrom, part.defocus_um, visible[some], request, weighted)
 
     bytes_each = request.bytes_per_image() * visible.shape[1]
-    return ImageBatches(of, visible, max(1, int(bytes_at_once / bytes_each)))
+    return ImageBatches(of, visible, max(1, int(at_once / bytes_each)))
 
 
 def _to_be_searched(model: SeriesModel) -> Defocus | None:
@@ -213,12 +286,9 @@ def _to_be_searched(model: SeriesModel) -> Defocus | None:
     return next((block for block in blocks if block.search_um > 0), None)
 
 
-def _search(
-    defocus: Defocus, images: ImageBatches, view: View, context: SeriesContext, table: ReferenceTable
-) -> DefocusSearch:
+def _search(defocus: Defocus, matches: Matches, view: View, context: SeriesContext) -> DefocusSearch:
     prior = DefocusPrior(defocus.in_units(defocus.raw.detach()), defocus.in_units(defocus.prior.width()))
-    reach = defocus.search_um
-    return search_defocus(images, view, table, context.group, context.amplitude_prior, prior, reach)
+    return search_defocus(matches, view, context.amplitude_prior, prior, defocus.search_um)
 
 
 def relative_amplitude(amplitude: Float[Tensor, " tilt"], prior: Float[Tensor, " tilt"]) -> Float[Tensor, " tilt"]:
@@ -236,14 +306,18 @@ def add_to_maps(
     model: SeriesModel,
     images: TiltImages,
     context: SeriesContext,
+    species: int,
     amplitude: Float[Tensor, " tilt"],
     weight: Float[Tensor, "particle tilt"],
     box_angstrom: float,
 ) -> None:
-    """Add all particles of a series to the sums with their amplitudes and weights, a few at a time."""
+    """Add all particles of a species in a series to its sums, with amplitudes and weights, a few at a time."""
+    members, rows = context.members[species], context.rows(species)
+    if not len(members.group):
+        return
     with torch.no_grad():
-        view = model()
-    detail = sums.resolution_angstrom
-    request = ImageRequest(box_angstrom, detail, ewald_hand=context.hand_at(detail))
-    for some, part in cut(model, images, context, request, BYTES_PER_INSERTION):
-        insert_particles(sums, part, view.of(some), context.group[some], amplitude, weight[some])
+        view = model().of(torch.arange(len(weight))[rows])
+    detail, weight = sums.resolution_angstrom, weight[rows]
+    request = ImageRequest(box_angstrom, detail, ewald_hand=members.hand_at(detail))
+    for some, part in cut(model, images, context, species, request, BYTES_PER_INSERTION):
+        insert_particles(sums, part, view.of(some), members.group[some], amplitude, weight[some])

@@ -8,8 +8,6 @@ import torch
 
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
-from mlit.fourier.slices import ReferenceTable
-from mlit.likelihood.premultiply import ImageRequest
 from mlit.likelihood.signal_quality import SignalQuality
 from mlit.likelihood.signal_table import Rings, Sorting, tabulate
 from mlit.likelihood.signal_weights import SignalWeights
@@ -17,7 +15,7 @@ from mlit.likelihood.tilt_images import TiltImages
 from mlit.likelihood.weights_estimate import WeightsEstimate, WeightsRequest, estimate_weights
 from mlit.likelihood.weights_problem import SeriesSignal
 from mlit.training.series_record import SeriesRecord
-from mlit.training.series_step import BYTES_PER_FIT, SeriesContext, cut
+from mlit.training.series_step import SeriesContext, Target, match
 
 
 def make_request(per_series: bool, per_tilt: bool, grid: Sequence[int] | None, anisotropic: bool) -> WeightsRequest:
@@ -60,17 +58,17 @@ class Weighing:
         images: TiltImages,
         context: SeriesContext,
         record: SeriesRecord,
-        table: ReferenceTable,
-        request: ImageRequest,
+        targets: Sequence[Target | None],
     ) -> None:
         """Compare the images of a series with the references at the present parameters, in place."""
         with torch.no_grad():
             view, geometry = model(), model.start.geometry
-        rings, cells = self._rings(request.resolution_angstrom), self.request.cells
+        finest = min(target.resolution_angstrom for target in targets if target is not None)
+        rings, cells = self._rings(finest), self.request.cells
         place = cells.of(view.xy_angstrom / geometry.image_size_angstrom)
         weight = record.credence.particle_weight(context.false_fraction)
-        batches = cut(model, images.flat(), context, request, BYTES_PER_FIT)
-        sums = tabulate(batches, view, table, context.group, Sorting(rings, place, cells.count, weight))
+        matches = match(model, images.flat(), context, targets, held=True)
+        sums = tabulate(matches, view, Sorting(rings, place, cells.count, weight))
         if record.followed_noise is not None:
             frequency = rings.centres().norm(dim=-1)
             scale = record.amplitude[:, None] * images.envelope(frequency.float()).double()

@@ -17,9 +17,9 @@ from mlit.io.mrc import read_mrc
 from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.optim.solvers import GaussNewton
-from mlit.training.assembly import load_project, make_module
+from mlit.training.assembly import load_projects, make_module
 from mlit.training.data import TiltSeriesDataset
-from mlit.training.series_step import SeriesContext, fit
+from mlit.training.series_step import SeriesContext, Target, fit
 
 MANY = {
     "series": 1,
@@ -84,17 +84,19 @@ class Bench:
 
     def __init__(self, project, output):
         cfg = OmegaConf.load(output / ".hydra" / "config.yaml")
-        read = load_project(cfg)
-        self.module = make_module(read, cfg)
+        read = load_projects(cfg)[0]
+        self.module = make_module([read], cfg)
         (self.name,) = self.module.names
-        self.images = TiltSeriesDataset(read, read.series, project.diameter, 0)[0].images
+        self.images = TiltSeriesDataset([read], project.diameter, 0)[0].images
         self.learn = all(i.learn_priors for i in self.module.schedule.iterations[1:])
         own, pixel = read_mrc(output / "particle" / "map.mrc")
         truth = crop_or_pad(torch.from_numpy(read_mrc(project.root / "truth" / "map.mrc")[0]), len(own), 3)
         units = float((torch.from_numpy(own) * truth).sum() / truth.square().sum())
         self.box, self.table = len(own) * pixel, ReferenceTable.from_maps(truth[None] * units, pixel)
         given = self.module.contexts[self.name]
-        self.context = dataclasses.replace(given, group=torch.zeros_like(given.group))
+        (members,) = given.members
+        self.members = dataclasses.replace(members, group=torch.zeros_like(members.group))
+        self.context = dataclasses.replace(given, members=(self.members,))
 
     def fitted(self, shown: Bool[Tensor, "particle tilt"]):
         """Fit a fresh model to some images."""
@@ -102,9 +104,9 @@ class Bench:
         model.activate(BLOCKS)
         values = {field.name: getattr(self.context, field.name) for field in dataclasses.fields(self.context)}
         context = Hiding(**values, shown=shown)
-        step = functools.partial(fit, model, self.images, context, self.table, self.box)
-        step(COARSE_DETAIL, GaussNewton(4))
-        return model, step(DETAIL, GaussNewton(6), self.learn)
+        step = functools.partial(fit, model, self.images, context)
+        step([Target(self.table, self.box, COARSE_DETAIL)], GaussNewton(4))
+        return model, step([Target(self.table, self.box, DETAIL)], GaussNewton(6), self.learn)
 
     def log_likelihood(self, model, amplitude) -> Float[Tensor, "particle tilt"]:
         """Of all images at the present parameters of a model."""
@@ -113,11 +115,11 @@ class Bench:
         seen = self.context.visible(view, imaging.geometry.image_size_angstrom)
         place = view.xy_angstrom, view.defocus_um
         cut = premultiply(self.images, imaging.optics, *place, seen, ImageRequest(self.box, DETAIL))
-        return local_statistics(cut, view, self.table, self.context.group).log_likelihood(amplitude)
+        return local_statistics(cut, view, self.table, self.members.group).log_likelihood(amplitude)
 
     def predict(self) -> Predictions:
         """Hide a share of the images."""
-        size = len(self.context.group), len(self.context.use_tilt)
+        size = len(self.members.group), len(self.context.use_tilt)
         hidden = torch.rand(size, generator=torch.Generator().manual_seed(4)) < HIDDEN
         model, full = self.fitted(torch.ones_like(hidden))
         fitted = self.log_likelihood(model, full.amplitude)

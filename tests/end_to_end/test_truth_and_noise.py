@@ -11,9 +11,10 @@ from mlit.fourier.slices import ReferenceTable
 from mlit.io.mrc import read_mrc
 from mlit.io.star import read_star
 from mlit.likelihood.image_batches import ImageBatches
+from mlit.likelihood.matches import Matches
 from mlit.likelihood.objective import SeriesObjective
 from mlit.likelihood.premultiply import ImageRequest, premultiply
-from mlit.training.assembly import load_project, make_module
+from mlit.training.assembly import load_projects, make_module
 from mlit.training.data import TiltSeriesDataset
 
 QUICK = ("schedule=quick", "model=coarse")
@@ -41,13 +42,13 @@ class Uncertainty:
 def posterior(project, output) -> Uncertainty:
     """Uncertainty that remains where the true map is known, from the curvature of the objective at the truth."""
     cfg = OmegaConf.load(output / ".hydra" / "config.yaml")
-    read = load_project(cfg)
-    module = make_module(read, cfg)
+    read = load_projects(cfg)[0]
+    module = make_module([read], cfg)
     own, pixel = read_mrc(output / "particle" / "map.mrc")
     truth = crop_or_pad(torch.from_numpy(read_mrc(project.root / "truth" / "map.mrc")[0]), len(own), 3)
     units = float((torch.from_numpy(own) * truth).sum() / truth.square().sum())
     table = ReferenceTable.from_maps(truth[None] * units, pixel)
-    dataset = TiltSeriesDataset(read, read.series, project.diameter, 0)
+    dataset = TiltSeriesDataset([read], project.diameter, 0)
     variances = []
     for index, name in enumerate(module.names):
         model, context, images = module.model(name), module.contexts[name], dataset[index].images
@@ -60,7 +61,9 @@ def posterior(project, output) -> Uncertainty:
             images, model.start.optics, view.xy_angstrom, view.defocus_um, visible, ImageRequest(box, 16.5, True)
         )
         reference = torch.zeros(len(visible), dtype=torch.long)
-        objective = SeriesObjective(model, ImageBatches.whole(cut), table, reference, context.amplitude_prior)
+        objective = SeriesObjective(
+            model, Matches.of_one(ImageBatches.whole(cut), table, reference), context.amplitude_prior
+        )
         objective.evaluate()
         variances.append(objective.posterior().local.diagonal(dim1=2, dim2=3)[visible].mean(0))
     mean = torch.stack(variances).mean(0)
@@ -129,7 +132,7 @@ def test_network_makes_half_maps_agree_on_nothing_but_the_density(make_project, 
     words = "model=coarse", f"schedule.iterations=[{', '.join([FAR.replace('20', 'null')] * 3)}]"
     run = refine(project, *words)
     assert run.outcome.code == 0, run.outcome.stderr
-    assert run.summary["denoiser"]["share_taken"] > 0.3  # else this test says nothing
+    assert run.summary["species"]["particle"]["denoiser"]["share_taken"] > 0.3  # else this test says nothing
     _, curve = corrected(run.output / "particle" / "fsc.star")
     true = project.map_correlation(run.output / "particle" / "map.mrc")[: len(curve)]
     promised = (2 * curve / (1 + curve)).clamp(min=0).sqrt()

@@ -19,11 +19,12 @@ from mlit.likelihood.defocus_search import (
     search_defocus,
 )
 from mlit.likelihood.image_batches import ImageBatches
+from mlit.likelihood.matches import Matches
 from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.statistics import local_statistics
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optim.solvers import GaussNewton
-from mlit.training.series_step import SeriesContext, fit
+from mlit.training.series_step import Members, SeriesContext, Target, fit
 from tests.brute_force import Blobs, flat_geometry, imaging_of, rotations
 from tests.simulated import clean_images
 
@@ -78,8 +79,8 @@ class Series:
 
     def fit(self, images, error_um, search_um):
         model, everything = self.model(error_um, search_um), torch.ones(PARTICLES, dtype=torch.bool)
-        context = SeriesContext(EXPECTED > 0, EXPECTED, WHICH, everything, 10.0)
-        result = fit(model, images, context, self.table, BOX, DETAIL, GaussNewton(4), look_far=True)
+        context = SeriesContext(EXPECTED > 0, EXPECTED, (Members(WHICH, everything, 10.0),))
+        result = fit(model, images, context, [Target(self.table, BOX, DETAIL)], GaussNewton(4), look_far=True)
         return model, result
 
 
@@ -171,7 +172,9 @@ def test_noise_is_never_taken_for_a_far_peak(series, signal):
     prior = DefocusPrior(torch.zeros(TILTS).double(), torch.full((TILTS,), 0.06).double())
     for seed in range(10):
         images = series.cut(with_noise(signal * series.clean, seed), view, defocus_reach_um=REACH)
-        found = search_defocus(ImageBatches.whole(images), view, series.table, WHICH, EXPECTED, prior, REACH)
+        found = search_defocus(
+            Matches.of_one(ImageBatches.whole(images), series.table, WHICH), view, EXPECTED, prior, REACH
+        )
         assert not found.accepted.any()
         assert float(found.log_likelihood.min()) >= 0, "no signal is always an explanation"
 
@@ -181,10 +184,12 @@ def test_tilts_out_of_use_stay(series, noisy):
     images = series.cut(noisy, view, defocus_reach_um=REACH)
     prior = DefocusPrior(torch.zeros(TILTS).double(), torch.full((TILTS,), 0.06).double())
     used = torch.tensor([1.0, 0.0, 1.0, 1.0], dtype=torch.float64)
-    found = search_defocus(ImageBatches.whole(images), view, series.table, WHICH, used, prior, REACH)
+    found = search_defocus(Matches.of_one(ImageBatches.whole(images), series.table, WHICH), view, used, prior, REACH)
     assert found.accepted.tolist() == [True, False, True, True]
     nobody = dataclasses.replace(images, valid=images.valid & (torch.arange(TILTS) != 2))
-    found = search_defocus(ImageBatches.whole(nobody), view, series.table, WHICH, EXPECTED, prior, REACH)
+    found = search_defocus(
+        Matches.of_one(ImageBatches.whole(nobody), series.table, WHICH), view, EXPECTED, prior, REACH
+    )
     assert found.accepted.tolist() == [True, True, False, True]
 
 

@@ -12,6 +12,7 @@ from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.deformation.stage_angles import StageAngles
 from mlit.likelihood.image_batches import ImageBatches
+from mlit.likelihood.matches import Matches
 from mlit.likelihood.objective import Tolerance
 from mlit.optim.levenberg_marquardt import Settings, maximise
 from tests.brute_force import Blobs, flat_geometry, imaging_of, rotations
@@ -181,10 +182,11 @@ def test_passes_are_counted():
 
 def test_images_that_are_not_finite_fail():
     objective = make_objective()
-    ((_, images),) = objective.images
-    data = images.data.clone()
+    (batch,) = objective.matches
+    images, data = batch.images, batch.images.data.clone()
     data[0, 0, 0] = float("nan")
-    objective.images = ImageBatches.whole(dataclasses.replace(images, data=data))
+    spoilt = ImageBatches.whole(dataclasses.replace(images, data=data))
+    objective.matches = Matches.of_one(spoilt, batch.table, batch.map_index)
     before = [p.detach().clone() for p in objective.model.parameters()]
     assert maximise(objective, Settings()).status == "failed"
     assert all(torch.equal(p, b) for p, b in zip(objective.model.parameters(), before, strict=True))

@@ -11,6 +11,7 @@ from mlit.deformation.poses import Poses
 from mlit.deformation.series_model import SeriesModel
 from mlit.fourier.insertion import FourierSums
 from mlit.likelihood.image_batches import ImageBatches
+from mlit.likelihood.matches import Matches
 from mlit.likelihood.premultiply import ImageRequest, premultiply
 from mlit.likelihood.signal_table import Rings, Sorting, tabulate
 from mlit.likelihood.signal_weights import SignalWeights, double_angle
@@ -55,7 +56,9 @@ class Scene:
 
     def table(self, rings=RINGS, place=NO_PLACES, places=1):
         which, batches = torch.zeros(4, dtype=torch.long), ImageBatches.whole(self.cut())
-        return tabulate(batches, self.view, self.setting.table, which, Sorting(rings, place, places, WEIGHT))
+        return tabulate(
+            Matches.of_one(batches, self.setting.table, which), self.view, Sorting(rings, place, places, WEIGHT)
+        )
 
     def statistics(self):
         return local_statistics(self.cut(), self.view, self.setting.table, torch.zeros(4, dtype=torch.long))
@@ -151,8 +154,7 @@ def test_what_a_fit_has_gained_by_following_noise_is_taken_away():
         def table(scene=scene, objective=objective):
             with torch.no_grad():
                 view = scene.model()
-            one, which = torch.ones(4).double(), torch.zeros(4, dtype=torch.long)
-            return tabulate(objective.images, view, scene.setting.table, which, Sorting(RINGS, NO_PLACES, 1, one))
+            return tabulate(objective.matches, view, Sorting(RINGS, NO_PLACES, 1, torch.ones(4).double()))
 
         before = table()
         maximise(objective, Settings(max_passes=6))

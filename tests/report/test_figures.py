@@ -43,9 +43,10 @@ def write_curve(run, iteration):
     """FSC file of an iteration; the corrected curve differs from all others."""
     shell = torch.arange(BOX // 2 + 1) / (BOX // 2)
     corrected = 1 - shell ** (1 + 0.3 * iteration)
-    (run / "fsc").mkdir(exist_ok=True)
+    folder = run / "fsc" / "molecule"
+    folder.mkdir(parents=True, exist_ok=True)
     curves = FscCurves(shell_frequencies(BOX, PIXEL), 0.7 * corrected, 0.9 * corrected, 0.1 * corrected, corrected)
-    write_fsc_star(run / "fsc" / f"iteration_{iteration}.star", curves)
+    write_fsc_star(folder / f"iteration_{iteration}.star", curves)
     return corrected.numpy()
 
 
@@ -99,9 +100,9 @@ def run(tmp_path):
 
 def test_curves_are_those_of_the_files_in_the_order_of_the_iterations(tmp_path):
     expected = {iteration: write_curve(tmp_path, iteration) for iteration in (10, 2, 0, 1)}
-    curves = iteration_curves(tmp_path)
+    curves = iteration_curves(tmp_path, "molecule")
     assert list(curves) == [0, 1, 2, 10]
-    lines = {line.get_label(): line for line in fsc_figure(tmp_path).axes[0].lines}
+    lines = {line.get_label(): line for line in fsc_figure(tmp_path, "molecule").axes[0].lines}
     for iteration, corrected in expected.items():
         line = lines["start" if iteration == 0 else f"iteration {iteration}"]
         x, y = line.get_data()
@@ -112,7 +113,7 @@ def test_curves_are_those_of_the_files_in_the_order_of_the_iterations(tmp_path):
 
 
 def test_curves_are_named_and_told_apart(run):
-    axes = fsc_figure(run).axes[0]
+    axes = fsc_figure(run, "molecule").axes[0]
     legend = axes.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["start", "iteration 1", "iteration 2"]
     colours = [to_hex(line.get_color()) for line in axes.lines[:3]]
@@ -122,7 +123,7 @@ def test_curves_are_named_and_told_apart(run):
 
 
 def test_ticks_of_the_resolution_axis_lie_where_their_labels_say(run):
-    axes = fsc_figure(run).axes[0]
+    axes = fsc_figure(run, "molecule").axes[0]
     assert axes.get_xlim()[0] == 0
     assert axes.get_xlim()[1] >= 1 / (2 * PIXEL)
     ticks = axes.get_xticks()
@@ -132,7 +133,7 @@ def test_ticks_of_the_resolution_axis_lie_where_their_labels_say(run):
 
 
 def test_threshold_is_drawn_at_its_height(run):
-    axes = fsc_figure(run).axes[0]
+    axes = fsc_figure(run, "molecule").axes[0]
     (threshold,) = [line for line in axes.lines if line.get_linestyle() == "--"]
     assert list(threshold.get_ydata()) == [THRESHOLD, THRESHOLD]
     assert [text.get_text() for text in axes.texts] == ["0.143"]
@@ -284,7 +285,7 @@ def test_shortest_runs_have_figures_too(tmp_path, iterations):
     left, right = progress_figure(tmp_path).axes
     assert sum(len(line.get_xdata()) for line in left.lines) == iterations
     assert list(right.lines[0].get_ydata()) == [20.0, 17.5][: iterations + 1]
-    assert len(fsc_figure(tmp_path).axes[0].get_legend().get_texts()) == iterations + 1
+    assert len(fsc_figure(tmp_path, "molecule").axes[0].get_legend().get_texts()) == iterations + 1
 
 
 def test_drawing_leaves_the_backend_of_the_caller_alone(run, monkeypatch):

@@ -9,7 +9,7 @@ from mlit.cli.composer import Composer
 from mlit.project.project import Project
 from mlit.simulation.config_mapping import config_from_mapping
 from mlit.simulation.simulate import simulate
-from mlit.training.assembly import load_project
+from mlit.training.assembly import load_projects
 
 DIAMETER = 150.0
 SMALL = {
@@ -57,4 +57,4 @@ def config(small_folder, tmp_path):
 @pytest.fixture(scope="session")
 def small(small_folder, tmp_path_factory) -> Project:
     """The project, read."""
-    return load_project(compose(small_folder, tmp_path_factory.mktemp("nothing")))
+    return load_projects(compose(small_folder, tmp_path_factory.mktemp("nothing")))[0]

@@ -29,10 +29,10 @@ class Trainer(lightning.Trainer):
 
 @pytest.fixture
 def module(small, config):
-    module = make_module(small, config())
+    module = make_module([small], config())
     values = torch.linspace(1.0, 0.0, 8)
     curves = FscCurves(torch.arange(8).double() / 144, values, values, values, values)
-    module.maps.halves = SimpleNamespace(curves=curves, significant_resolution_angstrom=20.0)
+    module.molecules[0].maps.halves = SimpleNamespace(curves=curves, significant_resolution_angstrom=20.0)
     return module
 
 
@@ -52,10 +52,11 @@ def test_metrics_of_an_epoch_done_again_replace_those_of_before(module, tmp_path
     with open(tmp_path / "metrics.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["iteration"], row["passes"]) for row in rows] == [("0", "0")] * 2 + [("1", "5")] * 2
-    resolution = module.maps.halves.curves.resolution_angstrom(0.143)
+    resolution = module.molecules[0].maps.halves.curves.resolution_angstrom(0.143)
     assert {float(row["fsc_0.143_angstrom"]) for row in rows} == {resolution}
-    assert sorted(path.name for path in (tmp_path / "fsc").iterdir()) == [f"iteration_{i}.star" for i in range(3)]
-    assert tuple(rows[0]) == EpochReport.FIELDS
+    written = (tmp_path / "fsc" / "particle").iterdir()
+    assert sorted(path.name for path in written) == [f"iteration_{i}.star" for i in range(3)]
+    assert tuple(rows[0]) == EpochReport.FIELDS + EpochReport.FURTHER
 
 
 def test_reasons_with_commas_survive_in_the_table(module, tmp_path):

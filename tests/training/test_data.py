@@ -10,7 +10,8 @@ from mlit.training.data import SeriesBatch, TiltSeriesDataModule, TiltSeriesData
 
 
 def dataset(project, cache_bytes, series=None):
-    return TiltSeriesDataset(project, series or project.series, 150.0, cache_bytes)
+    project = dataclasses.replace(project, series=tuple(series or project.series))
+    return TiltSeriesDataset([project], 150.0, cache_bytes)
 
 
 def test_images_are_normalised_and_their_noise_is_known(small):
@@ -75,13 +76,13 @@ def test_blank_tilts_and_shade_are_kept_out(small, tmp_path):
 
 
 def test_series_come_one_by_one_in_the_order_of_their_names(small):
-    module = TiltSeriesDataModule(small, 150.0)
+    module = TiltSeriesDataModule([small], 150.0)
     assert [batch.name for batch in module.train_dataloader()] == [series.name for series in small.series]
 
 
 def test_batches_move_between_devices(small):
     batch = dataset(small, 0)[0]
-    moved = TiltSeriesDataModule(small, 150.0).transfer_batch_to_device(batch, torch.device("cpu"), 0)
+    moved = TiltSeriesDataModule([small], 150.0).transfer_batch_to_device(batch, torch.device("cpu"), 0)
     assert torch.equal(moved.images.pixels, batch.images.pixels)
     nothing = SeriesBatch("x", None, "why")
     assert nothing.to(torch.device("cpu")) is nothing

@@ -150,7 +150,7 @@ def refined(cfg):
     training.refine(cfg)
     output = Path(cfg.output)
     maps = [read_mrc(output / "particle" / name)[0] for name in ("map.mrc", "map_denoised.mrc")]
-    return *maps, json.loads((output / "summary.json").read_text())["denoiser"]
+    return *maps, json.loads((output / "summary.json").read_text())["species"]["particle"]["denoiser"]
 
 
 def test_a_resumed_run_is_the_same(config, tmp_path, monkeypatch):

@@ -9,11 +9,11 @@ from mlit.training.series_setup import map_box
 
 
 def test_the_box_is_twice_the_diameter_unless_another_one_is_wanted(small, config):
-    references = make_module(small, config()).maps.settings.references
+    references = make_module([small], config()).molecules[0].maps.settings.references
     pixel = small.pixel_size_angstrom
-    assert make_module(small, config()).maps.settings.box * pixel >= 2 * references.diameter_angstrom
+    assert make_module([small], config()).molecules[0].maps.settings.box * pixel >= 2 * references.diameter_angstrom
     for box in (40, 62):
-        settings = make_module(small, config(f"species.box={box}")).maps.settings
+        settings = make_module([small], config(f"species.box={box}")).molecules[0].maps.settings
         assert settings.box == box
         assert settings.references == references
 

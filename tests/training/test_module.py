@@ -25,8 +25,8 @@ ONE = "schedule.iterations=[{resolution_angstrom: 25, blocks: [poses, image_warp
 
 
 def run(project, cfg, module=None, data=None):
-    module = module or make_module(project, cfg)
-    fit(module, data or TiltSeriesDataModule(project, cfg.species.diameter), cfg)
+    module = module or make_module([project], cfg)
+    fit(module, data or TiltSeriesDataModule([project], cfg.species.diameter), cfg)
     return module
 
 
@@ -81,11 +81,11 @@ def test_every_optimiser_improves_every_series(small, config, words):
 def test_a_helical_species_has_helical_references(small, config):
     helix = ("species.helical_units=4", "species.helical_twist=-30", "species.helical_rise=12.5")
     module = run(small, config("schedule.iterations=[{resolution_angstrom: 25, blocks: [poses]}]", *helix))
-    assert module.references is not None
-    assert module.maps.settings.symmetry.helix == Helix(4, math.radians(-30), 12.5)
-    halves = module.maps.halves
+    assert module.molecules[0].references is not None
+    assert module.molecules[0].maps.settings.symmetry.helix == Helix(4, math.radians(-30), 12.5)
+    halves = module.molecules[0].maps.halves
     volume, pixel = halves.first, halves.pixel_size_angstrom
-    wound = wind(volume, module.maps.settings.symmetry.helix, pixel)
+    wound = wind(volume, module.molecules[0].maps.settings.symmetry.helix, pixel)
     core = spherical_mask(volume.shape[-1], pixel, 80.0, 1.0) > 0.5
     assert float((wound - volume)[core].norm() / volume[core].norm()) < 0.1
     assert halves.independent_fraction < 0.5 * halves.mask.volume_fraction
@@ -101,7 +101,7 @@ def test_blocks_that_are_not_named_keep_still(small, config):
 
 @pytest.mark.parametrize(("how", "reason"), [("raises", "not positive definite"), ("fails", "not finite")])
 def test_rejected_fit_gives_the_parameters_back(uneven, config, caplog, how, reason):
-    module = make_module(uneven, config(ONE))
+    module = make_module([uneven], config(ONE))
     module.solver = Breaks(7, how)
     with caplog.at_level(logging.WARNING, logger="mlit"):
         run(uneven, config(ONE), module)
@@ -117,7 +117,7 @@ def test_rejected_fit_gives_the_parameters_back(uneven, config, caplog, how, rea
 
 def faulty(project, names):
     """Data whose named series cannot be read."""
-    data = TiltSeriesDataModule(project, 150.0)
+    data = TiltSeriesDataModule([project], 150.0)
     nowhere = (Path("gone.mrc"),) * project.series[0].geometry.tilts
     data.dataset.series = [
         dataclasses.replace(series, image_paths=nowhere) if series.name in names else series
@@ -135,7 +135,7 @@ def test_series_without_images_is_left_out_and_named_once(small, config, caplog)
     assert "gone.mrc" in reasons[bad]
     assert module.records[good].status.status == "improved"
     assert caplog.text.count("is left out") == 1
-    assert module.maps.halves is not None
+    assert module.molecules[0].maps.halves is not None
 
 
 def test_no_series_at_all_is_refused(small, config):
@@ -147,8 +147,8 @@ def test_epoch_zero_fits_nothing(small, config):
     module = run(small, config("schedule=none"))
     assert all(record.status.status == "not fitted" for record in module.records.values())
     assert module.fit_resolution_angstrom is None
-    assert module.maps.halves is not None
-    assert module.maps.halves.first.isfinite().all()
+    assert module.molecules[0].maps.halves is not None
+    assert module.molecules[0].maps.halves.first.isfinite().all()
 
 
 def test_metrics_hold_every_epoch(small, config):
@@ -166,12 +166,12 @@ def test_checkpoint_holds_tensors_and_plain_values_only(small, config):
     module = run(small, cfg)
     checkpoint = torch.load(f"{cfg.output}/checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["epoch"] == 1
-    fresh = make_module(small, cfg)
+    fresh = make_module([small], cfg)
     fresh.load_state_dict(checkpoint["state_dict"])
     fresh.on_load_checkpoint(checkpoint)
-    assert fresh.references is not None
-    assert torch.equal(fresh.references.maps, module.references.maps)
-    assert fresh.references.resolution_angstrom == module.references.resolution_angstrom
+    assert fresh.molecules[0].references is not None
+    assert torch.equal(fresh.molecules[0].references.maps, module.molecules[0].references.maps)
+    assert fresh.molecules[0].references.resolution_angstrom == module.molecules[0].references.resolution_angstrom
     assert fresh.records.keys() == module.records.keys()
     assert raw(fresh, fresh.names[0]).abs().max() > 0.05
 
@@ -180,13 +180,13 @@ def test_run_goes_on_from_checkpoint_and_ledger(small, config):
     """What is in the ledger is taken from there: no solver is called for it again."""
     cfg = config()
     first = run(small, cfg)
-    again = make_module(small, cfg)
+    again = make_module([small], cfg)
     again.solver = Breaks(8, "raises")  # would reject every fit
     run(small, cfg, again)
     for name in first.names:
         assert torch.equal(raw(again, name), raw(first, name))
         assert again.records[name].status == first.records[name].status
-    assert torch.equal(again.maps.halves.first, first.maps.halves.first)
+    assert torch.equal(again.molecules[0].maps.halves.first, first.molecules[0].maps.halves.first)
 
 
 def test_defocus_is_searched_in_the_first_iteration_that_refines_it(small, config, tmp_path, caplog):

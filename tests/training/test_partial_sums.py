@@ -65,12 +65,12 @@ def test_an_interrupted_reconstruction_goes_on_with_its_sums(small, config, monk
 
 
 def ready(project, cfg, path):
-    module = make_module(project, cfg)
-    module.maps.partial_sums = PartialSums(path, 0.0)
+    module = make_module([project], cfg)
+    module.molecules[0].maps.partial_sums = PartialSums(path, 0.0)
     return module
 
 
 def half_map(module, project, cfg):
-    fit(module, TiltSeriesDataModule(project, cfg.species.diameter), cfg)
-    assert module.maps.halves is not None
-    return module.maps.halves.first
+    fit(module, TiltSeriesDataModule([project], cfg.species.diameter), cfg)
+    assert module.molecules[0].maps.halves is not None
+    return module.molecules[0].maps.halves.first

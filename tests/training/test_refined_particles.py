@@ -12,7 +12,7 @@ from mlit.geometry.rotations import matrix_from_euler, rotvec_from_matrix
 from mlit.geometry.trajectory import evaluate_trajectory, normalised_dose
 from mlit.io.particles import read_particles, write_particles
 from mlit.project.results import refined_particles, with_errors
-from mlit.training.series_setup import make_model
+from mlit.training.series_setup import Species, SpeciesInput, make_model
 from tests.brute_force import rotations
 
 OPTIONS = {
@@ -26,10 +26,15 @@ OPTIONS = {
 }
 
 
+def model_of(series, particles, options):
+    group = torch.zeros(particles.particles, dtype=torch.long)
+    return make_model([SpeciesInput(Species("x", 160.0, "C1"), series, particles, group)], options)
+
+
 def models_of(project, samples, names):
     """Models away from their start, half of whose particles followed a motion of their reference."""
     options = {"poses": OPTIONS["poses"] | {"temporal_samples": samples}}
-    models = {s.name: make_model(s, project.particles, options) for s in project.series if s.name in names}
+    models = {s.name: model_of(s, project.particles, options) for s in project.series if s.name in names}
     turn = matrix_from_euler(torch.tensor([0.02, 0.03, -0.01], dtype=torch.float64))
     for model in models.values():
         generator = torch.Generator().manual_seed(0)
@@ -85,7 +90,7 @@ def test_a_start_that_moves_keeps_its_samples(small):
         euler_deg=np.concatenate([before.euler_deg, before.euler_deg + 2.0], 1),
     )
     project = dataclasses.replace(small, particles=moving)
-    models = {s.name: make_model(s, moving, OPTIONS) for s in project.series}
+    models = {s.name: model_of(s, moving, OPTIONS) for s in project.series}
     table = refined_particles(project, models)
     np.testing.assert_allclose(table.position_angstrom, moving.position_angstrom)
     turn = (np.deg2rad(table.euler_deg), np.deg2rad(moving.euler_deg))

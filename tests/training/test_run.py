@@ -26,7 +26,7 @@ def warnings_of(caplog):
 
 
 def test_coarse_errors_first_then_ctf_then_optics_of_the_series(small, config, caplog):
-    first, second, third, fourth = blocks_of(make_module(small, config("schedule=standard", *ALL_ON)))
+    first, second, third, fourth = blocks_of(make_module([small], config("schedule=standard", *ALL_ON)))
     assert first == {"poses", "image_warp", "volume_warp", "stage_angles"}
     assert second - first == PER_TILT_CTF
     assert third - second == OF_SERIES
@@ -37,20 +37,20 @@ def test_coarse_errors_first_then_ctf_then_optics_of_the_series(small, config, c
 
 @pytest.mark.parametrize(("words", "last_change"), [([], 2), (["model.magnification.enabled=true"], 3)])
 def test_a_run_ends_early_only_where_no_block_is_new(small, config, words, last_change):
-    schedule = make_module(small, config("schedule=standard", *words)).schedule
+    schedule = make_module([small], config("schedule=standard", *words)).schedule
     assert [epoch for epoch in (2, 3, 4) if schedule.repeats(epoch, 30.0, 30.0)] == [*range(last_change + 1, 5)]
 
 
 @pytest.mark.parametrize("name", ["quick", "once", "standard"])
 def test_no_schedule_forgets_a_block(small, config, caplog, name):
-    module = make_module(small, config(f"schedule={name}", *ALL_ON))
+    module = make_module([small], config(f"schedule={name}", *ALL_ON))
     assert blocks_of(module)[-1] == {"poses", *BLOCKS}
     assert not warnings_of(caplog)
 
 
 def test_an_enabled_block_that_is_never_refined_is_named(small, config, caplog):
     words = ["schedule.iterations=[{resolution_angstrom: null, blocks: [poses, image_warp, defocus]}]"]
-    make_module(small, config(*words, "model.volume_warp.enabled=true", "model.stage_angles.enabled=false"))
+    make_module([small], config(*words, "model.volume_warp.enabled=true", "model.stage_angles.enabled=false"))
     (line,) = warnings_of(caplog)
     assert "model.volume_warp is enabled, but no iteration refines it" in line
     assert "schedule.iterations" in line
@@ -58,7 +58,7 @@ def test_an_enabled_block_that_is_never_refined_is_named(small, config, caplog):
 
 
 def test_a_reconstruction_warns_of_nothing(small, config, caplog):
-    assert blocks_of(make_module(small, config("schedule=none"))) == []
+    assert blocks_of(make_module([small], config("schedule=none"))) == []
     assert not warnings_of(caplog)
 
 
@@ -68,7 +68,7 @@ def module_of(experiment: str, small, folder: Path):
     composer = Composer("refine")
     with composer.ready():
         config = OmegaConf.create(composer.compose(words).values)
-    return make_module(small, config), config
+    return make_module([small], config), config
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

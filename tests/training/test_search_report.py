@@ -28,7 +28,7 @@ def test_summary_names_what_was_moved(jumps, words):
 
 
 def test_table_and_log_line_are_written_once(small, config, tmp_path, caplog):
-    module, name = make_module(small, config()), small.series[0].name
+    module, name = make_module([small], config()), small.series[0].name
     module.records[name] = replace(module.records[name], search=search(0.0, 0.2))
     report, trainer = DefocusSearchReport(str(tmp_path / "searches")), lightning.Trainer(logger=False)
     with caplog.at_level(logging.INFO, "mlit"):

@@ -9,7 +9,14 @@ from mlit.geometry.map_symmetry import Helix
 from mlit.likelihood.signal_weights import SignalWeights
 from mlit.project.filaments import filaments, neighbours_on_filaments
 from mlit.training.assembly import group_filaments
-from mlit.training.series_setup import Species, assign_groups, check_model_options, make_context, make_model
+from mlit.training.series_setup import (
+    Species,
+    SpeciesInput,
+    assign_groups,
+    check_model_options,
+    make_context,
+    make_model,
+)
 
 POSES = {
     "position_prior_angstrom": 10.0,
@@ -19,6 +26,7 @@ POSES = {
     "motion_prior_deg": 1.0,
 }
 OPTIONS = {"poses": POSES}
+MOLECULE = Species("x", 160.0, "C1")
 
 
 def with_halves(project, half_set, **changes):
@@ -69,12 +77,21 @@ def test_particles_of_no_weight_do_not_count(small):
     assert folds == 1
 
 
+def context_of(series, particles, group, species=MOLECULE):
+    return make_context([SpeciesInput(species, series, particles, group)])
+
+
+def model_of(series, particles, options):
+    group = torch.zeros(particles.particles, dtype=torch.long)
+    return make_model([SpeciesInput(MOLECULE, series, particles, group)], options)
+
+
 def test_expected_amplitude_is_that_of_the_weights_and_leaves_tilts_out(small):
     series = small.series[0]
     tilts = series.geometry.tilts
     used, weight = torch.arange(tilts) != 2, torch.linspace(0.04, 1.0, tilts, dtype=torch.float64)
     series = dataclasses.replace(series, weights=SignalWeights(0.5, tilt_amplitude=weight), use_tilt=used)
-    context = make_context(series, small.particles, assign_groups(small, 0)[0], Species("x", 160.0, "C1"))
+    context = context_of(series, small.particles, assign_groups(small, 0)[0])
     torch.testing.assert_close(context.amplitude_prior, torch.where(used, 0.5 * weight, 0.0))
     assert context.weights is series.weights
 
@@ -84,10 +101,10 @@ def test_context_is_that_of_the_series(small):
     weight = small.particles.weight.copy()
     weight[small.series[1].particle_index[3]] = 0
     particles = dataclasses.replace(small.particles, weight=weight)
-    context = make_context(small.series[1], particles, group, Species("x", 160.0, "C1"))
-    assert torch.equal(context.group, group[small.series[1].particle_index])
-    assert context.use_particle.tolist() == [i != 3 for i in range(8)]
-    assert context.border_angstrom == 20.0
+    context = context_of(small.series[1], particles, group)
+    assert torch.equal(context.members[0].group, group[small.series[1].particle_index])
+    assert context.members[0].use_particle.tolist() == [i != 3 for i in range(8)]
+    assert context.members[0].border_angstrom == 20.0
 
 
 @pytest.mark.parametrize(("ewald", "hand"), [("none", 0), ("normal", 1), ("reversed", -1)])
@@ -96,20 +113,20 @@ def test_hand_of_the_ewald_sphere_follows_that_of_depth(small, ewald, hand):
     species, series = Species("x", 160.0, "C1", ewald), small.series[0]
     for inverted, sign in ((False, 1), (True, -1)):
         geometry = dataclasses.replace(series.geometry, depth_inverted=inverted)
-        context = make_context(dataclasses.replace(series, geometry=geometry), small.particles, group, species)
-        assert context.hand_at(20.0) == sign * hand
+        context = context_of(dataclasses.replace(series, geometry=geometry), small.particles, group, species)
+        assert context.members[0].hand_at(20.0) == sign * hand
 
 
 def test_slices_are_flat_where_curvature_is_too_slight_to_matter(small):
     group, _ = assign_groups(small, 0)
-    context = make_context(small.series[0], small.particles, group, Species("x", 160.0, "C1"))
-    assert context.hand_at(3.5) != 0  # twice the root of wavelength times diameter is 3.55 Å
-    assert context.hand_at(3.6) == 0
+    context = context_of(small.series[0], small.particles, group)
+    assert context.members[0].hand_at(3.5) != 0  # twice the root of wavelength times diameter is 3.55 Å
+    assert context.members[0].hand_at(3.6) == 0
 
 
 def test_model_starts_from_the_table(small):
     series = small.series[1]
-    model = make_model(series, small.particles, OPTIONS)
+    model = model_of(series, small.particles, OPTIONS)
     rows = series.particle_index.numpy()
     where, _ = model.poses.at(model.poses.raw)
     np.testing.assert_allclose(where.detach().numpy(), small.particles.position_angstrom[rows, 0])
@@ -117,7 +134,7 @@ def test_model_starts_from_the_table(small):
 
 
 def test_particles_may_be_given_several_poses(small):
-    model = make_model(small.series[0], small.particles, {"poses": POSES | {"temporal_samples": 3}})
+    model = model_of(small.series[0], small.particles, {"poses": POSES | {"temporal_samples": 3}})
     assert model.poses.raw.shape == (8, 18)
     where, _ = model.poses.at(model.poses.raw)
     place = small.particles.position_angstrom[small.series[0].particle_index.numpy()]
@@ -133,7 +150,7 @@ def test_trajectories_are_followed_over_the_dose(small):
         euler_deg=np.repeat(table.euler_deg, 2, 1),
     )
     series = small.series[0]
-    model = make_model(series, moving, OPTIONS)
+    model = model_of(series, moving, OPTIONS)
     where, _ = model.poses.at(model.poses.raw)
     assert where.shape == (8, series.geometry.tilts, 3)
     change = where.detach()[:, series.geometry.dose.argmax()] - where.detach()[:, series.geometry.dose.argmin()]

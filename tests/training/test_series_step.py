@@ -11,15 +11,15 @@ from mlit.optim.solvers import GaussNewton
 from mlit.training import series_step
 from mlit.training.assembly import make_module
 from mlit.training.data import TiltSeriesDataset
-from mlit.training.series_step import add_to_maps, relative_amplitude
+from mlit.training.series_step import Members, Target, add_to_maps, relative_amplitude
 from tests.brute_force import no_aberrations
 
 
 @pytest.fixture
 def parts(small, config):
-    module = make_module(small, config())
+    module = make_module([small], config())
     name = small.series[0].name
-    images = TiltSeriesDataset(small, small.series, 150.0, 0)[0].images
+    images = TiltSeriesDataset([small], 150.0, 0)[0].images
     return module.model(name), module.contexts[name], images
 
 
@@ -29,9 +29,10 @@ def test_visible_are_used_particles_in_used_tilts_away_from_the_rim(parts):
     context = dataclasses.replace(
         context,
         use_tilt=torch.arange(tilts) != 1,
-        group=torch.zeros(3, dtype=torch.long),
-        use_particle=torch.tensor([True, True, False]),
-        border_angstrom=20.0,
+        members=(
+            Members(torch.zeros(2, dtype=torch.long), torch.tensor([True, True]), 20.0),
+            Members(torch.zeros(1, dtype=torch.long), torch.tensor([False]), 30.0),
+        ),
     )
     xy = torch.full((3, tilts, 2), 100.0, dtype=torch.float64)
     xy[0, 2] = torch.tensor([19.0, 100.0])
@@ -59,10 +60,10 @@ def test_no_signal_at_all_gives_finite_amplitudes():
 
 def sums_of(parts, amplitude=None, weight=None):
     model, context, images = parts
-    sums = FourierSums.zeros(int(context.group.max()) + 1, 32, 9.0, 18.0)
+    sums = FourierSums.zeros(int(context.members[0].group.max()) + 1, 32, 9.0, 18.0)
     amplitude = context.amplitude_prior if amplitude is None else amplitude
-    weight = torch.ones(len(context.group), len(amplitude)) if weight is None else weight
-    add_to_maps(sums, model, images, context, amplitude, weight, 288.0)
+    weight = torch.ones(len(context.members[0].group), len(amplitude)) if weight is None else weight
+    add_to_maps(sums, model, images, context, 0, amplitude, weight, 288.0)
     return sums.rows
 
 
@@ -78,13 +79,13 @@ def test_fitting_a_few_particles_at_a_time_changes_nothing(parts, monkeypatch):
     start = {name: value.clone() for name, value in model.state_dict().items()}
     volume = torch.zeros(16, 16, 16)
     volume[6:10, 5:9, 7:12] = 1.0
-    table = ReferenceTable.from_maps(volume.expand(int(context.group.max()) + 1, -1, -1, -1), 9.0)
+    table = ReferenceTable.from_maps(volume.expand(int(context.members[0].group.max()) + 1, -1, -1, -1), 9.0)
     model.activate(["poses", "image_warp", "defocus"])
     ends = []
     for limit in (series_step.BYTES_PER_FIT, 1):
         monkeypatch.setattr(series_step, "BYTES_PER_FIT", limit)
         model.load_state_dict(start)
-        found = series_step.fit(model, images, context, table, 144.0, 25.0, GaussNewton(2))
+        found = series_step.fit(model, images, context, [Target(table, 144.0, 25.0)], GaussNewton(2))
         assert found.posterior is not None
         ends.append((model.poses.raw.detach().clone(), found.posterior.hyper_error, found.outcome.end))
     (poses, errors, value), (again, errors_again, value_again) = ends
@@ -111,9 +112,10 @@ def test_shade_leaves_images_out_of_the_maps_as_unused_tilts_are(parts):
 
 def test_particles_count_in_the_maps_by_their_weight(parts):
     model, context, images = parts
-    chosen = torch.arange(len(context.use_particle)) % 3 == 0
+    (members,) = context.members
+    chosen = torch.arange(len(members.use_particle)) % 3 == 0
     weight = chosen.double()[:, None].expand(-1, len(context.use_tilt))
-    alone = model, dataclasses.replace(context, use_particle=chosen), images
+    alone = model, dataclasses.replace(context, members=(dataclasses.replace(members, use_particle=chosen),)), images
     expected = sums_of(alone)
     torch.testing.assert_close(
         sums_of(parts, weight=weight / 4), expected / 4, rtol=0.01, atol=1e-3 * float(expected.std())

@@ -16,8 +16,8 @@ PLAIN = "{resolution_angstrom: 25, blocks: []}"
 
 
 def run(project, cfg):
-    module = make_module(project, cfg)
-    fit(module, TiltSeriesDataModule(project, cfg.species.diameter), cfg)
+    module = make_module([project], cfg)
+    fit(module, TiltSeriesDataModule([project], cfg.species.diameter), cfg)
     return module
 
 
@@ -32,7 +32,7 @@ def known(small):
 def test_weights_are_those_of_the_next_iteration_and_survive_an_interruption(known, config):
     """Nothing moves meanwhile; nor are the half maps brought to a common frame, which would move all particles."""
     cfg = config(f"schedule.iterations=[{WEIGH},{PLAIN}]")
-    module, fresh = run(known, cfg), make_module(known, cfg)
+    module, fresh = run(known, cfg), make_module([known], cfg)
     assert set(module.weighing.found) == set(module.names)
     assert module.weighing.signals == {}
     checkpoint = {}
@@ -59,7 +59,9 @@ def test_maps_change_with_the_weights_and_only_then(small, config, tmp_path):
     with_weights = run(small, config(f"schedule.iterations=[{WEIGH},{PLAIN}]"))
     without = run(small, config(f"schedule.iterations=[{PLAIN}]", f"output={tmp_path}/other"))
     assert without.weighing.found == {}
-    assert not torch.allclose(with_weights.maps.halves.first, without.maps.halves.first, rtol=1e-3)
+    assert not torch.allclose(
+        with_weights.molecules[0].maps.halves.first, without.molecules[0].maps.halves.first, rtol=1e-3
+    )
 
 
 def test_requests_are_checked():
