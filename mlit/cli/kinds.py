@@ -72,6 +72,8 @@ KINDS_WITHOUT_DEFAULT = {
     "weights.grid": Kind.LIST,
     "simulation.structure.path": Kind.TEXT,
     "simulation.structure.seed": Kind.WHOLE,
+    "simulation.second_species.structure.path": Kind.TEXT,
+    "simulation.second_species.structure.seed": Kind.WHOLE,
     "simulation.sample.min_distance_angstrom": Kind.NUMBER,
 }
 

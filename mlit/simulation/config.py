@@ -54,6 +54,25 @@ class StructureConfig:
 
 
 @dataclass(frozen=True)
+class SecondSpeciesConfig:
+    """A second species among the molecules.
+
+    Attributes
+    ----------
+    share
+        Part of ``sample.particles`` that are of it; 0 for none.
+    structure
+        Its molecule.
+    """
+
+    share: float = 0.0
+    structure: StructureConfig = field(default_factory=StructureConfig)
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.share < 1, "second_species.share", self.share, "at least 0 and below 1")
+
+
+@dataclass(frozen=True)
 class TiltSchemeConfig:
     """How each series is recorded, dose-symmetrically from zero outwards.
 
@@ -403,6 +422,7 @@ class SimulationConfig:
     picks: PicksConfig = field(default_factory=PicksConfig)
     defects: DefectsConfig = field(default_factory=DefectsConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
+    second_species: SecondSpeciesConfig = field(default_factory=SecondSpeciesConfig)
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "zero or more")

@@ -12,21 +12,23 @@ from mlit.simulation.series_plan import SeriesPlan
 FALSE_PICK_COLUMN = "mlitFalsePick"
 
 
-def start_table(plans: Sequence[SeriesPlan], microscope: MicroscopeConfig) -> dict[str, pd.DataFrame]:
-    """List the starting poses of all series, one after the other."""
-    rows = [_rows(plan, plan.start_poses, microscope.pixel_size_angstrom) for plan in plans]
+def start_table(plans: Sequence[SeriesPlan], microscope: MicroscopeConfig, species: int = 0) -> dict[str, pd.DataFrame]:
+    """List the starting poses of a species in all series, one after the other."""
+    rows = [_of_species(plan, _rows(plan, plan.start_poses, microscope.pixel_size_angstrom), species) for plan in plans]
     return {"optics": _optics(microscope), "particles": pd.concat(rows, ignore_index=True)}
 
 
-def true_table(plans: Sequence[SeriesPlan], microscope: MicroscopeConfig) -> dict[str, pd.DataFrame]:
+def true_table(plans: Sequence[SeriesPlan], microscope: MicroscopeConfig, species: int = 0) -> dict[str, pd.DataFrame]:
     """List the same rows with true poses, and which of them hold no molecule."""
-    rows = [
-        _true_rows(plan, microscope.pixel_size_angstrom).assign(
-            **{FALSE_PICK_COLUMN: plan.true_poses.false_pick.int().numpy()}
-        )
-        for plan in plans
-    ]
+    rows = []
+    for plan in plans:
+        false_pick = {FALSE_PICK_COLUMN: plan.true_poses.false_pick.int().numpy()}
+        rows.append(_of_species(plan, _true_rows(plan, microscope.pixel_size_angstrom).assign(**false_pick), species))
     return {"optics": _optics(microscope), "particles": pd.concat(rows, ignore_index=True)}
+
+
+def _of_species(plan: SeriesPlan, rows: pd.DataFrame, species: int) -> pd.DataFrame:
+    return rows.loc[(plan.species == species).numpy()]
 
 
 def _true_rows(plan: SeriesPlan, pixel_size_angstrom: float) -> pd.DataFrame:

@@ -1,13 +1,13 @@
 """The tilt images of a planned series."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mlit.geometry.rotations import matrix_from_euler
@@ -27,13 +27,15 @@ from mlit.simulation.transfer import TiltTransfer, transfer_of_tilt
 _CROWD_OVERLAP = 0.9
 
 
-def tilt_images(config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> Iterator[Float[Tensor, "y x"]]:
+def tilt_images(
+    config: SimulationConfig, plan: SeriesPlan, structures: Sequence[Structure]
+) -> Iterator[Float[Tensor, "y x"]]:
     """Averages of all tilts in file order: electron counts, molecules dark.
 
     Tilts are made side by side in threads; the result does not depend on their number where the caller keeps
     single operations on one thread (see :mod:`mlit.parallel`).
     """
-    camera = _Camera.prepare(config, plan, structure)
+    camera = _Camera.prepare(config, plan, structures)
     with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield from pool.map(camera.image, range(plan.geometry.true.tilts))
 
@@ -44,7 +46,8 @@ class _Camera:
 
     config: SimulationConfig
     plan: SeriesPlan
-    structure: Structure
+    structures: Sequence[Structure]
+    species: Int[Tensor, " particle"]
     xy_angstrom: Float[Tensor, "particle tilt 2"]
     defocus_um: Float[Tensor, "particle tilt"]
     rotation: Float[Tensor, "particle tilt 3 3"]
@@ -52,15 +55,16 @@ class _Camera:
     crowd: "_CrowdRenderer"
 
     @classmethod
-    def prepare(cls, config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> "_Camera":
+    def prepare(cls, config: SimulationConfig, plan: SeriesPlan, structures: Sequence[Structure]) -> "_Camera":
         """Place the molecules and the background in all tilts."""
         geometry = plan.geometry.true
         position, own = _courses([poses.molecules() for poses in plan.true_samples], geometry.dose)
         xy, defocus = geometry.project(position)
         rotation = geometry.orient(own, position)
         cosine = geometry.tilt_matrices()[:, 2, 2]
-        crowd = _CrowdRenderer.make(config, plan, structure)
-        return cls(config, plan, structure, xy, defocus, rotation, cosine, crowd)
+        crowd = _CrowdRenderer.make(config, plan, max(s.diameter_angstrom for s in structures))
+        species = plan.species[~plan.true_poses.false_pick]
+        return cls(config, plan, structures, species, xy, defocus, rotation, cosine, crowd)
 
     def image(self, tilt: int) -> Float[Tensor, "y x"]:
         """``N · beam · (1 − 2 σ c · s)``, or Poisson counts of that.
@@ -85,8 +89,13 @@ class _Camera:
         transfer = transfer_of_tilt(self.plan.optics.true, tilt, middle, magnification, *strength)
         xy, defocus = self.xy_angstrom[:, tilt], self.defocus_um[:, tilt]
         own = self.plan.quality.at_places(xy / self.plan.geometry.true.image_size_angstrom)
-        molecules = particle_image(self.structure, self.rotation[:, tilt], xy, defocus, transfer, grid, own)
-        return molecules + self.crowd.image(tilt, transfer, grid)
+        image = self.crowd.image(tilt, transfer, grid)
+        for number, structure in enumerate(self.structures):
+            some = self.species == number
+            strength = None if own is None else own[some]
+            rotation = self.rotation[some, tilt]
+            image = particle_image(structure, rotation, xy[some], defocus[some], transfer, grid, strength) + image
+        return image
 
 
 def _courses(samples: list[Poses], dose: Float[Tensor, " tilt"]) -> tuple[Tensor, Tensor]:
@@ -108,11 +117,11 @@ class _CrowdRenderer:
         self._margin_angstrom = margin_angstrom
 
     @classmethod
-    def make(cls, config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> "_CrowdRenderer":
+    def make(cls, config: SimulationConfig, plan: SeriesPlan, diameter_angstrom: float) -> "_CrowdRenderer":
         """Fill the slab around the particles and find what every tilt sees of it."""
         if config.sample.crowding == 0:
             return cls([], None, 0.0)
-        crowd = _fill(config, plan, structure)
+        crowd = _fill(config, plan, diameter_angstrom)
         reach = delocalisation_angstrom(
             plan.optics.true, config.microscope.defocus_um[1] + 0.2, config.microscope.pixel_size_angstrom
         )
@@ -126,7 +135,7 @@ class _CrowdRenderer:
         return crowd_image(self._views[tilt], self._shape, transfer, image, self._margin_angstrom)
 
 
-def _fill(config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> Crowd:
+def _fill(config: SimulationConfig, plan: SeriesPlan, diameter_angstrom: float) -> Crowd:
     """Slab wide enough to fill the field of view at the highest tilt."""
     rng = np.random.default_rng(plan.seed)
     geometry = plan.geometry.true
@@ -140,6 +149,6 @@ def _fill(config: SimulationConfig, plan: SeriesPlan, structure: Structure) -> C
         np.array([side, side, max(config.sample.thickness_angstrom - diameter, 0.0)]),
         (geometry.volume_size_angstrom / 2).numpy(),
         molecules,
-        _CROWD_OVERLAP * (structure.diameter_angstrom + diameter) / 2,
+        _CROWD_OVERLAP * (diameter_angstrom + diameter) / 2,
         rng,
     )

@@ -14,7 +14,6 @@ from mlit.simulation.deformations import GeometryPair, draw_geometry
 from mlit.simulation.exposure import BadTilt, draw_bad_tilts
 from mlit.simulation.placement import Poses, draw_poses, moving_poses, picked_poses
 from mlit.simulation.quality import Quality, draw_quality
-from mlit.simulation.structure import Structure
 from mlit.simulation.tilt_scheme import TiltScheme, dose_symmetric_scheme
 
 _DEPTH_MARGIN_ANGSTROM = 400.0
@@ -42,6 +41,8 @@ class SeriesPlan:
         True poses over the exposure: the middle ones, or the first and the last of particles that move.
     half_set
         1 or 2 for each row.
+    species
+        Number of the species of each row, 0 or 1; false picks are taken for the first.
     bad_tilts
         Spoilt tilts.
     quality
@@ -57,6 +58,7 @@ class SeriesPlan:
     true_poses: Poses
     start_poses: Poses
     half_set: Int[Tensor, " particle"]
+    species: Int[Tensor, " particle"]
     bad_tilts: tuple[BadTilt, ...]
     quality: Quality
     seed: int
@@ -79,13 +81,15 @@ def volume_pixels(config: SimulationConfig) -> tuple[int, int, int]:
     return microscope.width, microscope.height, 2 * math.ceil(depth / 2)
 
 
-def plan_series(config: SimulationConfig, number: int, structure: Structure, rng: np.random.Generator) -> SeriesPlan:
-    """Draw one series; ``number`` counts from 0 and picks the entries of per-series lists."""
+def plan_series(
+    config: SimulationConfig, number: int, diameter_angstrom: float, rng: np.random.Generator
+) -> SeriesPlan:
+    """Draw one series, with molecules up to a diameter; ``number`` counts from 0 and picks from per-series lists."""
     scheme = dose_symmetric_scheme(config.tilts, number, rng)
     volume = np.array(volume_pixels(config)) * config.microscope.pixel_size_angstrom
     size = torch.as_tensor(volume, dtype=torch.float64)
     geometry = draw_geometry(scheme, config.deformation, config.microscope, size, rng)
-    true_poses = _true_poses(config, structure, volume, rng)
+    true_poses = _true_poses(config, diameter_angstrom, volume, rng)
     rows = len(true_poses.false_pick)
     errors, strength = rng.spawn(2)  # of their own, so that they change nothing else of a project
     common = np.random.default_rng([config.seed, _PLACES])
@@ -99,6 +103,7 @@ def plan_series(config: SimulationConfig, number: int, structure: Structure, rng
         true_poses=true_poses,
         start_poses=picked_poses(true_poses, config.picks, rng),
         half_set=torch.as_tensor(rng.permutation(np.arange(rows) % 2) + 1),
+        species=_species(config, true_poses),
         bad_tilts=draw_bad_tilts(config.defects.bad_tilts, len(scheme.angle_deg), rng),
         quality=draw_quality(config.quality, len(scheme.angle_deg), strength, common),
         seed=int(rng.integers(2**31)),
@@ -106,11 +111,18 @@ def plan_series(config: SimulationConfig, number: int, structure: Structure, rng
     )
 
 
+def _species(config: SimulationConfig, poses: Poses) -> Int[Tensor, " particle"]:
+    """Tell which species each row is of: the last molecules are of the second."""
+    molecules = int((~poses.false_pick).sum())
+    first = molecules - round(config.second_species.share * molecules)
+    row = torch.arange(len(poses.false_pick))
+    return ((row >= first) & (row < molecules)).long()
+
+
 def _true_poses(
-    config: SimulationConfig, structure: Structure, volume_angstrom: np.ndarray, rng: np.random.Generator
+    config: SimulationConfig, diameter: float, volume_angstrom: np.ndarray, rng: np.random.Generator
 ) -> Poses:
     """Molecules wholly inside the ice and, at zero tilt, inside the field of view."""
-    diameter = structure.diameter_angstrom
     field = volume_angstrom[:2] - diameter - 2 * _SHIFT_DEVIATIONS * config.deformation.offset_angstrom
     extent = np.array([*field, config.sample.thickness_angstrom - diameter])
     distance = config.sample.min_distance_angstrom

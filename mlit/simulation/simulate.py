@@ -24,9 +24,10 @@ from mlit.simulation.series_xml import start_xml, tomostar, true_xml
 from mlit.simulation.structure import Structure
 from mlit.simulation.structure_file import load_structure
 from mlit.simulation.true_map import map_size, true_density
-from mlit.simulation.truth_files import TRUTH_FOLDER, truth_table
+from mlit.simulation.truth_files import TRUTH_FOLDER, species_suffix, truth_table
 
 SETTINGS_NAME = "warp_tiltseries.settings"
+SECOND_SPECIES = 2  # stream of random numbers
 
 
 def _silent(_message: str) -> None:
@@ -64,14 +65,25 @@ def simulate(config: SimulationConfig, output: Path, report: Callable[[str], Non
         raise InputError(f"{settings_path}: there is a project already; choose another output or remove it")
     structure_rng, *series_rngs = _generators(config)
     with one_thread_each():
-        structure = make_structure(config.structure, structure_rng)
-        plans = [plan_series(config, number, structure, rng) for number, rng in enumerate(series_rngs)]
-        _write_truth(config, plans, structure, output / TRUTH_FOLDER)
+        structures = make_structures(config, structure_rng)
+        diameter = max(structure.diameter_angstrom for structure in structures)
+        plans = [plan_series(config, number, diameter, rng) for number, rng in enumerate(series_rngs)]
+        _write_truth(config, plans, structures, output / TRUTH_FOLDER)
         for plan in plans:
-            _write_series(config, plan, structure, output, report)
-    write_star(output / "particles.star", start_table(plans, config.microscope))
+            _write_series(config, plan, structures, output, report)
+    for species in range(len(structures)):
+        write_star(output / f"particles{species_suffix(species)}.star", start_table(plans, config.microscope, species))
     write_settings(settings_path, _settings(config, settings_path))
     return settings_path
+
+
+def make_structures(config: SimulationConfig, rng: np.random.Generator) -> list[Structure]:
+    """Load or invent the molecule of each species."""
+    first, second = make_structure(config.structure, rng), config.second_species
+    if not second.share:
+        return [first]
+    seed = config.seed if second.structure.seed is None else second.structure.seed
+    return [first, make_structure(second.structure, np.random.default_rng([seed, SECOND_SPECIES]))]
 
 
 def make_structure(config: StructureConfig, rng: np.random.Generator) -> Structure:
@@ -91,7 +103,7 @@ def _generators(config: SimulationConfig) -> list[np.random.Generator]:
 def _write_series(
     config: SimulationConfig,
     plan: SeriesPlan,
-    structure: Structure,
+    structures: Sequence[Structure],
     output: Path,
     report: Callable[[str], None],
 ) -> None:
@@ -99,7 +111,7 @@ def _write_series(
     started = time.perf_counter()
     pixel_size = config.microscope.pixel_size_angstrom
     dtype = np.float16 if config.microscope.float16 else np.float32
-    for tilt, image in enumerate(tilt_images(config, plan, structure)):
+    for tilt, image in enumerate(tilt_images(config, plan, structures)):
         path = output / "warp_frameseries" / "average" / f"{plan.image_name(tilt)}.mrc"
         write_mrc(path, image.numpy().astype(dtype), pixel_size)
     start_xml(plan, config.microscope, config.defects.marked).write(output / "warp_tiltseries" / f"{plan.name}.xml")
@@ -125,30 +137,37 @@ def _settings(config: SimulationConfig, path: Path) -> WarpSettings:
     )
 
 
-def _write_truth(config: SimulationConfig, plans: Sequence[SeriesPlan], structure: Structure, folder: Path) -> None:
+def _write_truth(
+    config: SimulationConfig, plans: Sequence[SeriesPlan], structures: Sequence[Structure], folder: Path
+) -> None:
     """Everything that a result is judged by."""
     pixel_size = config.microscope.pixel_size_angstrom
     for plan in plans:
         true_xml(plan, config.microscope).write(folder / "warp" / f"{plan.name}.xml")
-    write_star(folder / "particles.star", true_table(plans, config.microscope))
-    density = true_density(structure, map_size(structure, pixel_size), pixel_size)
-    write_mrc(folder / "map.mrc", density.numpy(), pixel_size)
-    with atomic_write(folder / "structure.npz") as partial:
-        structure.save(partial)
+    for species, structure in enumerate(structures):
+        end = species_suffix(species)
+        write_star(folder / f"particles{end}.star", true_table(plans, config.microscope, species))
+        density = true_density(structure, map_size(structure, pixel_size), pixel_size)
+        write_mrc(folder / f"map{end}.mrc", density.numpy(), pixel_size)
+        with atomic_write(folder / f"structure{end}.npz") as partial:
+            structure.save(partial)
     with atomic_write(folder / "meta.json") as partial:
-        partial.write_text(json.dumps(_meta(config, plans, structure), indent=1) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(_meta(config, plans, structures), indent=1) + "\n", encoding="utf-8")
     with atomic_write(folder / "README.md") as partial:
         partial.write_text(truth_table(), encoding="utf-8")
 
 
-def _meta(config: SimulationConfig, plans: Sequence[SeriesPlan], structure: Structure) -> dict[str, object]:
+def _meta(config: SimulationConfig, plans: Sequence[SeriesPlan], structures: Sequence[Structure]) -> dict[str, object]:
     """Config and counts."""
     return {
         "config": asdict(config),
-        "structure": {
-            "atoms": structure.atoms,
-            "diameter_angstrom": structure.diameter_angstrom,
-            "symmetry": structure.symmetry,
+        **{
+            f"structure{species_suffix(species)}": {
+                "atoms": structure.atoms,
+                "diameter_angstrom": structure.diameter_angstrom,
+                "symmetry": structure.symmetry,
+            }
+            for species, structure in enumerate(structures)
         },
         "series": {plan.name: _series_meta(plan) for plan in plans},
     }

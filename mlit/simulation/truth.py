@@ -19,7 +19,7 @@ from mlit.io.warp.settings import WarpSettings, read_settings
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 from mlit.project.xml_geometry import geometry_from_xml
 from mlit.simulation.particle_star import FALSE_PICK_COLUMN
-from mlit.simulation.truth_files import TRUTH_FOLDER
+from mlit.simulation.truth_files import TRUTH_FOLDER, species_suffix
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Observations:
     rotation: Float[Tensor, "observation 3 3"]
 
 
-def compare_to_truth(project_dir: Path, xml_dir: Path, particles_star: Path) -> TruthComparison:
+def compare_to_truth(project_dir: Path, xml_dir: Path, particles_star: Path, species: int = 0) -> TruthComparison:
     """Judge metadata of a simulated project.
 
     Parameters
@@ -77,6 +77,8 @@ def compare_to_truth(project_dir: Path, xml_dir: Path, particles_star: Path) -> 
         Folder with the tilt-series XML to judge; all series of the truth must be there.
     particles_star
         Particle table to judge, rows in the order of the project's.
+    species
+        Which species the table holds, counted from 0.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def compare_to_truth(project_dir: Path, xml_dir: Path, particles_star: Path) -> 
     if not names:
         raise InputError(f"{truth / 'warp'}: no truth here; give the folder of a simulated project")
     settings = read_settings(project_dir / "warp_tiltseries.settings")
-    true_table = _read_table(truth / "particles.star", settings)
+    true_table = _read_table(truth / f"particles{species_suffix(species)}.star", settings)
     table = _read_table(particles_star, settings)
     if not np.array_equal(table.series_name, true_table.series_name):
         raise InputError(f"{particles_star}: rows are not those of the project's particles.star; keep their order")
@@ -100,7 +102,7 @@ def compare_to_truth(project_dir: Path, xml_dir: Path, particles_star: Path) -> 
         good = torch.as_tensor(true_xml.use_tilt)
         true.append(_observe(true_xml, true_table, rows, settings, good))
         got.append(_observe(TiltSeriesXml.read(xml_dir / f"{name}.xml"), table, rows, settings, good))
-    return compare_observations(_joined(got), _joined(true), point_group(_symmetry(truth / "meta.json")))
+    return compare_observations(_joined(got), _joined(true), point_group(_symmetry(truth / "meta.json", species)))
 
 
 def compare_observations(
@@ -202,8 +204,9 @@ def _molecules(true_table: ParticleTable) -> Bool[Tensor, " row"]:
     return torch.as_tensor(source[FALSE_PICK_COLUMN].astype(float).to_numpy() == 0)
 
 
-def _symmetry(meta: Path) -> str:
+def _symmetry(meta: Path, species: int) -> str:
     """Point group of the molecule; C1 where the truth does not say."""
     if not meta.is_file():
         return "C1"
-    return json.loads(meta.read_text(encoding="utf-8")).get("structure", {}).get("symmetry", "C1")
+    known = json.loads(meta.read_text(encoding="utf-8"))
+    return known.get(f"structure{species_suffix(species)}", {}).get("symmetry", "C1")
