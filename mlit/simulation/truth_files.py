@@ -7,7 +7,6 @@ TRUTH_FILES = {
     "particles.star": "rows of ../particles.star in order with true poses, those of moving particles in M's columns; "
     "mlitFalsePick 1 = no molecule",
     "structure.npz": "molecule: xyz (Å), potential (V Å³: component, atom), b_factor (Å²), symmetry",
-    "*_2.*": "the same of a second species",
     "map.mrc": "its potential above ice in V at the project's pixel size, origin at voxel n//2",
     "meta.json": "the configuration; molecules, false picks, spoilt and missing tilts of every series, strength of its "
     "signal",
@@ -26,7 +25,7 @@ def truth_table() -> str:
     head = [
         "# Truth of this simulated project",
         "",
-        "For judging results; nothing that refines may read it.",
+        "For judging results; nothing that refines may read it. Files of a second species end in `_2`.",
         "",
     ]
     return "\n".join([*head, "| file | content |", "|---|---|", *rows, ""])
