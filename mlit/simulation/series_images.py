@@ -92,6 +92,8 @@ class _Camera:
         image = self.crowd.image(tilt, transfer, grid)
         for number, structure in enumerate(self.structures):
             some = self.species == number
+            if not bool(some.any()):
+                continue
             strength = None if own is None else own[some]
             rotation = self.rotation[some, tilt]
             image = particle_image(structure, rotation, xy[some], defocus[some], transfer, grid, strength) + image
