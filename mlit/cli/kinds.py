@@ -27,7 +27,7 @@ KINDS_WITHOUT_DEFAULT = {
     "data.particles": Kind.TEXT,
     "data.processing": Kind.TEXT,
     "data.population": Kind.TEXT,
-    "data.species": Kind.TEXT,
+    "data.species": Kind.TEXTS,
     "data.optimisation_set": Kind.TEXT,
     "data.tomograms": Kind.TEXT,
     "data.trajectories": Kind.TEXT,

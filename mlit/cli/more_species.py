@@ -10,8 +10,8 @@ from mlit.cli.kinds import Kind, expected_kind, fits
 from mlit.cli.suggest import did_you_mean
 from mlit.errors import InputError
 
-PARTICLES = "particles"
-NEEDED = (PARTICLES, "name", "diameter")
+OF_DATA = ("particles", "species")  # where it comes from; all other keys are those of a species
+NEEDED = ("particles", "name", "diameter")
 
 
 def with_more_species(cfg: DictConfig) -> DictConfig:
@@ -35,11 +35,11 @@ def _complete(number: int, entry: Any, defaults: Mapping[str, Any]) -> dict[str,
     where = f"more_species: entry {number}"
     if not isinstance(entry, Mapping):
         raise InputError(f"{where} is {entry!r}; give keys as in {{name: b, particles: b.star, diameter: 160}}")
-    known = {PARTICLES: None, **defaults}
+    known = {**dict.fromkeys(OF_DATA), **defaults}
     for key, value in entry.items():
         if key not in known:
             raise InputError(f"{where} has an unknown key {key}{did_you_mean(str(key), list(known))}")
-        kind = Kind.TEXT if key == PARTICLES else expected_kind(f"species.{key}", defaults[key])
+        kind = Kind.TEXT if key in OF_DATA else expected_kind(f"species.{key}", defaults[key])
         if value is not None and not fits(value, kind):
             raise InputError(f"{where}: {key}={value} must be {kind.value}")
     missing = [key for key in NEEDED if entry.get(key) is None]

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlit.io.atomic import atomic_write
@@ -27,9 +28,23 @@ MAPS = {
 }
 
 
-def write_population_results(
-    run: Path, tree: PopulationTree, species: MSpecies, results: Path, resolution_angstrom: float
-) -> Path:
+@dataclass(frozen=True)
+class SpeciesResult:
+    """What a run has made of a species.
+
+    Attributes
+    ----------
+    folder
+        Of its maps and particles.
+    resolution_angstrom
+        At FSC 0.143.
+    """
+
+    folder: Path
+    resolution_angstrom: float
+
+
+def write_population_results(run: Path, tree: PopulationTree, results: Mapping[str, SpeciesResult]) -> Path:
     """Write population, sources and the refined species of a run.
 
     The population lies in ``run/m``, its sources beside the refined XML files. Sources name the series that have
@@ -42,12 +57,8 @@ def write_population_results(
         Folder of the run.
     tree : PopulationTree
         The input.
-    species : MSpecies
-        The species that was refined.
-    results : Path
-        Folder of its maps and particles.
-    resolution_angstrom : float
-        At FSC 0.143.
+    results : mapping of str to SpeciesResult
+        The species that were refined, by GUID.
 
     Returns
     -------
@@ -57,8 +68,8 @@ def write_population_results(
     folder = run / "m"
     sources = [_write_source(run / "warp_tiltseries", folder, source) for source in tree.sources]
     members = [
-        _write_species(folder, one, results, resolution_angstrom)
-        if one is species
+        _write_species(folder, one, results[one.guid])
+        if one.guid in results
         else MReference(one.guid, relative(one.path, folder))
         for one in tree.species
     ]
@@ -79,15 +90,16 @@ def _write_source(metadata: Path, folder: Path, source: MSource) -> MReference:
     return MReference(source.guid, relative(path, folder))
 
 
-def _write_species(folder: Path, species: MSpecies, results: Path, resolution_angstrom: float) -> MReference:
+def _write_species(folder: Path, species: MSpecies, result: SpeciesResult) -> MReference:
     path = folder / "species" / species.path.resolve().parent.name / species.path.name
+    results = result.folder
     pixel = read_mrc_header(results / MAPS["half1"]).pixel_size_angstrom
     refined = replace(
         species,
         path=path,
         pixel_size_angstrom=round(pixel or species.pixel_size_angstrom, 6),
         samples=read_particles(results / MAPS["particles"]).samples,
-        resolution_angstrom=round(resolution_angstrom, 4),
+        resolution_angstrom=round(result.resolution_angstrom, 4),
     )
     for kind, name in MAPS.items():
         if (results / name).is_file():

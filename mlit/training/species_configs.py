@@ -22,8 +22,9 @@ def species_configs(cfg: DictConfig) -> list[DictConfig]:
         one.data.particles = own.pop("particles")
         if "trajectories" in one.data:
             one.data.trajectories = None
+        in_population = own.pop("species", None)
         if "species" in one.data:
-            one.data.species = own["name"]
+            one.data.species = in_population or own["name"]
         one.species = own
         one.more_species = []
         configs.append(one)

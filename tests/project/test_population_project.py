@@ -8,7 +8,7 @@ from mlit.io.particles import read_particles, write_particles
 from mlit.io.star import write_star
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 from mlit.project.population_project import load_population_project
-from mlit.project.population_results import write_population_results
+from mlit.project.population_results import SpeciesResult, write_population_results
 from mlit.project.population_tree import read_population_tree
 from mlit.project.warp_project import load_warp_project
 from tests.m_files import SPECIES_GUID, write_population_files
@@ -117,7 +117,7 @@ def test_results_are_a_population_that_can_be_read_again(tiny, population, tmp_p
         write_mrc(results / f"{name}.mrc", np.ones((8, 8, 8), np.float32), 4.0)
     for name in ("A", "B"):
         TiltSeriesXml.read(tiny.xml(name)).write(run / "warp_tiltseries" / f"{name}.xml")
-    path = write_population_results(run, tree, tree.species[0], results, 7.25)
+    path = write_population_results(run, tree, {tree.species[0].guid: SpeciesResult(results, 7.25)})
     written = read_population_tree(path)
     assert path == run / "m" / "cells.population"
     assert [file.name for file in written.sources[0].files] == ["A.tomostar", "B.tomostar"]
