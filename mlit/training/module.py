@@ -71,9 +71,8 @@ class RefinementModule(lightning.LightningModule):
         self.solver, self.ledger = solver, ledger
         self.records = {name: SeriesRecord.before_fits(context) for name, context in contexts.items()}
         self.selection, self.weighing = selection, weighing
-        self.denoisers = nn.ModuleList(
-            m.maps.denoiser for m in molecules if m.maps.denoiser is not None
-        )  # checkpointed
+        denoisers = [molecule.maps.denoiser for molecule in molecules]
+        self.denoisers = nn.ModuleList(one for one in denoisers if one is not None)  # so that checkpoints hold them
         self.chosen: list[Candidate] = []
         self.settled = False
 
