@@ -94,6 +94,11 @@ class RefinementModule(lightning.LightningModule):
         """What the particles of each species are fitted to in this epoch."""
         return [molecule.target for molecule in self.molecules]
 
+    def can_fit(self, name: str) -> bool:
+        """Whether a series shows a species that there is something to fit to in this epoch."""
+        members = self.contexts[name].members
+        return any(target is not None and len(m.group) > 0 for m, target in zip(members, self.targets, strict=True))
+
     def on_train_epoch_start(self) -> None:
         """Lay out empty sums and transform the references."""
         for molecule in self.molecules:
@@ -106,7 +111,7 @@ class RefinementModule(lightning.LightningModule):
             return
         name, record = batch.name, self.records[batch.name]
         images = replace(batch.images, weights=self.contexts[name].weights)
-        idle = self.fit_resolution_angstrom is None or not self._iteration.blocks
+        idle = not self.can_fit(name) or not self._iteration.blocks
         self.records[name] = record.without_fit() if idle else self._fit_or_recall(name, images)
         self._gather_weights(name, images)
         model, context = self.model(name), self.contexts[name]
@@ -120,7 +125,7 @@ class RefinementModule(lightning.LightningModule):
 
     def _gather_weights(self, name: str, images: TiltImages) -> None:
         """See what the images say about weights, where this iteration asks for it."""
-        if self.weighing is None or self.fit_resolution_angstrom is None or not self._iteration.weights:
+        if self.weighing is None or not self.can_fit(name) or not self._iteration.weights:
             return
         model, context = self.model(name), self.contexts[name]
         self.weighing.gather(name, model, images, context, self.records[name], self.targets)

@@ -20,8 +20,9 @@ from mlit.io.particles import read_particles
 from mlit.io.star import read_star, write_star
 from mlit.optim.solvers import GaussNewton
 from mlit.project.shared_series import with_shared_series
-from mlit.training.assembly import load_projects
+from mlit.training.assembly import load_projects, make_module
 from mlit.training.data import TiltSeriesDataset
+from mlit.training.module import RefinementModule
 from mlit.training.run import refine
 from mlit.training.series_setup import Species, SpeciesInput, make_context, make_model
 from mlit.training.series_step import Target
@@ -224,3 +225,16 @@ def test_defaults_are_those_of_a_species(split, config):
     (entry,) = OmegaConf.to_container(cfg.more_species)
     assert entry["symmetry"] == "C1"
     assert entry["false_fraction"] == cfg.species.false_fraction
+
+
+def test_a_series_is_fitted_where_it_shows_a_species_that_has_a_target(split, config, monkeypatch):
+    cfg = with_more_species(config(*words(split)))
+    module = make_module(load_projects(cfg), cfg)
+    first, second = module.names  # the second species is in the second series alone
+    for targets, expected in (
+        ((None, None), (False, False)),
+        (("a", None), (True, True)),
+        ((None, "b"), (False, True)),
+    ):
+        monkeypatch.setattr(RefinementModule, "targets", list(targets))
+        assert (module.can_fit(first), module.can_fit(second)) == expected
