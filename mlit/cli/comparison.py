@@ -1,8 +1,11 @@
 """The table that closes a sweep: what its runs reached, side by side."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +14,48 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from mlit.cli.sweep import end_with_failures, failure_of
 from mlit.io.atomic import atomic_write
+
+LINE_WIDTH = 200
+SAME_DETAIL = 1.02  # fits whose resolutions differ by less looked equally far
+LEGEND = "held-out: log-likelihood of an image that its fit has not seen, in the mean; higher is better (*: the best)"
+CAUTION = "held-out does not compare where 'fitted to' differs: give the resolutions in the schedule"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one run of a sweep reached; None where it has no such figure."""
+
+    run: int
+    settings: str
+    status: str
+    resolution_angstrom: float | None = None
+    held_out: float | None = None
+    fitted_to_angstrom: float | None = None
+    position_error_angstrom: float | None = None
+    rotation_error_deg: float | None = None
+    seconds: float | None = None
+    best: bool = False
+
+    def cells(self) -> tuple[str, ...]:
+        """Text for each of :data:`COLUMNS`."""
+        *values, seconds, best = astuple(self)
+        figures = ["" if value is None else f"{value:.3f}" for value in values[3:]]
+        return *map(str, values[:3]), *figures, "" if seconds is None else f"{seconds:.0f}", "*" if best else ""
+
 
 COLUMNS = (
     "run",
     "settings",
+    "status",
     "FSC 0.143, Å",
     "held-out",
     "fitted to, Å",
     "expected error, Å",
     "expected error, °",
     "time, s",
+    "best",
 )
 
 
@@ -29,54 +63,65 @@ class Comparison(Callback):
     """Prints and writes the table once all runs of a sweep are done."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Compare the runs in the folder of the sweep."""
+        """Compare the runs in the folder of the sweep, and leave with the exit code of those that have failed."""
         folder = Path(config.hydra.sweep.dir)
         rows = comparison(folder)
-        if rows:
+        if any(row.resolution_angstrom is not None for row in rows):
             write_comparison(folder / "comparison.csv", rows)
-            print_comparison(rows)
+            text = comparison_text(rows)
+            print(text, flush=True)
+            with open(folder / "mlit.log", "a", encoding="utf-8") as log:
+                log.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}\n{text}\n")
+        end_with_failures(folder)
 
 
-def comparison(folder: Path) -> list[tuple[str, ...]]:
-    """Rows of :data:`COLUMNS` for all finished runs in the numbered subfolders of a sweep."""
-    runs = [path for path in folder.iterdir() if path.name.isdecimal() and (path / "summary.json").is_file()]
-    summaries = {run: json.loads((run / "summary.json").read_text(encoding="utf-8")) for run in runs}
-    refined = [run for run in runs if "species" in summaries[run]]
-    return [_row(run, summaries[run]) for run in sorted(refined, key=lambda path: int(path.name))]
+def comparison(folder: Path) -> list[Row]:
+    """One row for each run in the numbered subfolders of a sweep, the best of them marked."""
+    runs = [path for path in folder.iterdir() if path.name.isdecimal() and (path / ".hydra").is_dir()]
+    rows = [_row(run) for run in sorted(runs, key=lambda path: int(path.name))]
+    best = max((row.held_out for row in rows if row.held_out is not None), default=None)
+    return [replace(row, best=best is not None and row.held_out == best) for row in rows]
 
 
-def _row(run: Path, summary: Mapping[str, Any]) -> tuple[str, ...]:
-    words = OmegaConf.load(run / ".hydra" / "overrides.yaml")
-    resolutions = [species["resolution_angstrom"] for species in summary["species"].values()]
+def _row(run: Path) -> Row:
+    settings = " ".join(map(str, OmegaConf.load(run / ".hydra" / "overrides.yaml")))
+    failure, path = failure_of(run), run / "summary.json"
+    status = f"failed: {failure[1]}" if failure else "done" if path.is_file() else "not finished"
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    figures = _figures(summary) if "species" in summary else ()
+    return Row(int(run.name), settings, status, *figures)
+
+
+def _figures(summary: Mapping[str, Any]) -> tuple[float | None, ...]:
     error = summary["expected_error"] or {}
-    figures = (
-        min(resolutions),
+    return (
+        min(species["resolution_angstrom"] for species in summary["species"].values()),
         summary["held_out_log_likelihood"],
         summary["fit_resolution_angstrom"],
         error.get("position_angstrom"),
         error.get("rotation_deg"),
+        summary["wall_seconds"],
     )
-    return run.name, " ".join(map(str, words)), *map(_figure, figures), f"{summary['wall_seconds']:.0f}"
 
 
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def write_comparison(path: Path, rows: Sequence[Sequence[str]]) -> None:
+def write_comparison(path: Path, rows: Sequence[Row]) -> None:
     """Write the table as CSV."""
     with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+        csv.writer(file).writerows([COLUMNS, *(row.cells() for row in rows)])
 
 
-def print_comparison(rows: Sequence[Sequence[str]]) -> None:
-    """Print the table without the settings that all runs share, and mark what predicts held-out images best."""
-    common = set.intersection(*(set(row[1].split()) for row in rows))
-    best = max(rows, key=lambda row: float(row[3] or "-inf"))
-    table = Table(title="held-out: log-likelihood of an image that its fit has not seen, in the mean; higher is better")
+def comparison_text(rows: Sequence[Row]) -> str:
+    """Lay out the table without the settings that all runs share."""
+    common = set.intersection(*(set(row.settings.split()) for row in rows))
+    table = Table(box=None, pad_edge=False)
     for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "settings" else "right")
+        table.add_column(column, justify="left" if column in ("settings", "status") else "right", overflow="fold")
     for row in rows:
-        settings = " ".join(word for word in row[1].split() if word not in common)
-        table.add_row(row[0], settings, *row[2:], style="bold" if row is best and row[3] else None)
-    Console().print(table)
+        own = " ".join(word for word in row.settings.split() if word not in common)
+        table.add_row(*replace(row, settings=own).cells())
+    text = io.StringIO()
+    Console(file=text, width=LINE_WIDTH).print(table)
+    fitted = [row.fitted_to_angstrom for row in rows if row.fitted_to_angstrom is not None]
+    differ = bool(fitted) and max(fitted) > SAME_DETAIL * min(fitted)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    return "\n".join([*lines, LEGEND, *([CAUTION] if differ else [])])

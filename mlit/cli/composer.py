@@ -26,10 +26,13 @@ class Composed:
         The config; ``???`` marks a value that has to be given.
     choices
         The chosen option of each of mlit's config groups, ``None`` where none is.
+    sweep
+        Values that the config itself sweeps over (``hparams_search``), separated by commas.
     """
 
     values: dict[str, Any]
     choices: dict[str, str | None]
+    sweep: dict[str, str]
 
 
 def one_line(error: Exception) -> str:
@@ -87,4 +90,5 @@ def _compose(verb: str, config_dir: Path | None, overrides: tuple[str, ...]) -> 
     choices = {g: c for g, c in config.hydra.runtime.choices.items() if g.split("/")[0] != "hydra"}
     values = OmegaConf.to_container(config, resolve=False)
     assert isinstance(values, dict)
-    return Composed({str(k): v for k, v in values.items() if k != "hydra"}, choices)
+    sweep = {str(key): str(value) for key, value in (config.hydra.sweeper.get("params") or {}).items()}
+    return Composed({str(k): v for k, v in values.items() if k != "hydra"}, choices, sweep)

@@ -23,6 +23,7 @@ class Kind(Enum):
 KINDS_WITHOUT_DEFAULT = {
     "output": Kind.TEXT,
     "folds": Kind.WHOLE,
+    "memory_gib": Kind.NUMBER,
     "data.settings": Kind.TEXT,
     "data.particles": Kind.TEXT,
     "data.processing": Kind.TEXT,

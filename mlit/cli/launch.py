@@ -4,6 +4,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -13,12 +14,13 @@ from omegaconf import DictConfig
 from mlit.cli.arguments import Arguments
 from mlit.cli.config_folder import config_folder
 from mlit.cli.registry import Verb
+from mlit.cli.sweep import run_in_sweep
 from mlit.errors import InputError
 
 INPUT_ERROR, DEFECT, INTERRUPTED = 2, 1, 130
 
 
-def launch(verb: Verb, arguments: Arguments, overrides: Sequence[str]) -> None:
+def launch(verb: Verb, arguments: Arguments, overrides: Sequence[str], jobs: int = 1) -> None:
     """Hand over to Hydra.
 
     Parameters
@@ -29,9 +31,11 @@ def launch(verb: Verb, arguments: Arguments, overrides: Sequence[str]) -> None:
         Options of the call.
     overrides
         Its overrides, checked and in full words.
+    jobs
+        Runs of the sweep, if it is one.
     """
     with _command_line([sys.argv[0], *arguments.for_hydra(overrides)]) as as_typed:
-        task = _task(verb, as_typed)
+        task = _task(verb, as_typed, jobs)
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=verb.name)(task)()
 
 
@@ -45,15 +49,16 @@ def _command_line(words: list[str]) -> Iterator[list[str]]:
         sys.argv = typed
 
 
-def _task(verb: Verb, as_typed: list[str]) -> Callable[[DictConfig], None]:
+def _task(verb: Verb, as_typed: list[str], jobs: int) -> Callable[[DictConfig], None]:
     """Make the function that Hydra calls once for every run."""
 
     def task(config: DictConfig) -> None:
         # Lightning starts its further processes with the words of this one: they must name the verb.
         sys.argv = as_typed
-        if HydraConfig.get().mode is RunMode.MULTIRUN and "output" in config:
-            config.output = HydraConfig.get().runtime.output_dir
-        run_verb(verb, config)
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            run_in_sweep(partial(run_verb, verb), config, jobs)
+        else:
+            run_verb(verb, config)
 
     return task
 

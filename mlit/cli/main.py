@@ -57,6 +57,7 @@ def _run(verb: Verb, words: Sequence[str]) -> None:
     arguments = parse_arguments(words)
     from mlit.cli.composer import Composer
     from mlit.cli.launch import launch
+    from mlit.cli.search import sweep_size
     from mlit.cli.validation import validated_overrides
     from mlit.cli.verb_help import verb_help
 
@@ -66,4 +67,4 @@ def _run(verb: Verb, words: Sequence[str]) -> None:
     if arguments.help:
         print(verb_help(verb, composer, overrides))
     else:
-        launch(verb, arguments, overrides)
+        launch(verb, arguments, overrides, sweep_size(composer, overrides))

@@ -12,12 +12,13 @@ from omegaconf.errors import OmegaConfBaseException
 from mlit.cli import overrides as checks
 from mlit.cli.composer import Composed, Composer, one_line
 from mlit.cli.kinds import Kind, expected_kind, fits, has_key, lookup, walk
+from mlit.cli.search import searched
 from mlit.cli.suggest import did_you_mean
 from mlit.errors import InputError
 
 
 def validated_overrides(composer: Composer, texts: Sequence[str], multirun: bool, complete: bool = True) -> list[str]:
-    """Check the overrides of a call and return them as Hydra shall read them.
+    """Check the overrides of a call, and what a config sweeps over, and return them as Hydra shall read them.
 
     Parameters
     ----------
@@ -42,10 +43,11 @@ def validated_overrides(composer: Composer, texts: Sequence[str], multirun: bool
     with composer.ready():
         groups = composer.compose([]).choices
         expanded: list[str] = []
-        for job in checks.jobs(parsed):
+        search = searched(composer, parsed)
+        for job in checks.jobs([*search, *parsed]):
             texts_in_full = _check_job(composer, checks.parse(job), groups, complete)
             expanded = expanded or texts_in_full
-        if not multirun:
+        if not (multirun or search):
             return expanded
         reference = composer.compose([])
         return [checks.in_full(override, reference) for override in parsed]

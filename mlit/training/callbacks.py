@@ -1,18 +1,16 @@
-"""Callbacks of a run: checkpoint, progress in the log, table of metrics."""
+"""Callbacks of a run: checkpoint, table of metrics."""
 
 import csv
 import logging
-import time
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Checkpoint
 
 from mlit.io.atomic import atomic_write
 from mlit.io.fsc_star import write_fsc_star
-from mlit.training.data import SeriesBatch
 from mlit.training.module import RefinementModule
 
 LOG = logging.getLogger("mlit")
@@ -38,69 +36,6 @@ class EpochCheckpoint(Checkpoint):
         assert trainer.max_epochs is not None
         if trainer.current_epoch + 1 < trainer.max_epochs:
             trainer.save_checkpoint(self.path)
-
-
-class ProgressLog(Callback):
-    """One line a series and one an iteration, readable in a terminal and in a log file."""
-
-    def __init__(self) -> None:
-        self.started = time.monotonic()
-        self.done = 0
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Say what comes."""
-        module = _refinement(pl_module)
-        resolution = module.fit_resolution_angstrom
-        last = module.schedule.epochs - 1
-        if module.settled:
-            LOG.info("reconstructing at full resolution")
-        elif trainer.current_epoch > 0 and resolution is None:
-            agreed = [m.references.resolution_angstrom for m in module.molecules if m.references is not None]
-            LOG.warning(
-                "iteration %d of %d: nothing to fit, since half maps agree on nothing finer than %.0f Å; "
-                "give half maps to start from, or a resolution in the schedule",
-                trainer.current_epoch,
-                last,
-                min(agreed),
-            )
-        elif resolution is None:
-            LOG.info("reconstructing %d series from the starting metadata", len(module.names))
-        else:
-            iteration = module.schedule.iterations[trainer.current_epoch - 1]
-            work = [*iteration.blocks, *["weights"] * iteration.weights] or ["maps"]
-            LOG.info("iteration %d of %d: %s to %.1f Å", trainer.current_epoch, last, ", ".join(work), resolution)
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: SeriesBatch,
-        batch_idx: int,
-    ) -> None:
-        """Say how a series went and what is left."""
-        module = _refinement(pl_module)
-        self.done += 1
-        status = module.records[batch.name].status
-        if status.passes:
-            left = (
-                (time.monotonic() - self.started)
-                / self.done
-                * (len(module.names) * (module.schedule.epochs - trainer.current_epoch) - batch_idx - 1)
-            )
-            LOG.info(
-                "  %s %s: log-posterior +%.1f in %d passes; moved %.2f Å, %.2f°; expected error %.2f Å, %.2f°; "
-                "about %.0f s left",
-                batch.name,
-                status.status,
-                status.log_posterior_end - status.log_posterior_start,
-                status.passes,
-                status.change.position_angstrom,
-                status.change.rotation_deg,
-                status.expected_error.position_angstrom,
-                status.expected_error.rotation_deg,
-                left,
-            )
 
 
 class EpochReport(Checkpoint):

@@ -33,3 +33,8 @@ class SeriesLedger:
             return None
         entry = torch.load(path, weights_only=True)
         return entry["state"] if entry["epoch"] == epoch else None
+
+    def written(self, name: str) -> int | None:
+        """When a series was last written down, in ns of the file system's clock; None where it never was."""
+        path = self.folder / f"{name}.pt"
+        return path.stat().st_mtime_ns if path.is_file() else None

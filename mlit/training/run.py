@@ -16,7 +16,7 @@ from mlit.project.project import Project
 from mlit.project.relion_export import FOLDER
 from mlit.training.assembly import load_projects, make_module, make_species, sizes_of
 from mlit.training.data import TiltSeriesDataModule
-from mlit.training.memory import estimate_together, say_memory
+from mlit.training.memory import check_memory, estimate_together
 from mlit.training.module import RefinementModule
 from mlit.training.run_record import claim_output, note_settings
 from mlit.training.run_results import write_results
@@ -58,7 +58,7 @@ def refine(cfg: DictConfig) -> bool:
     for project in projects:
         refuse_inputs_as_outputs(project, output, [one.name for one in species])
     module = make_module(projects, cfg)
-    say_memory(estimate_together(sizes_of(projects, module)))
+    check_memory(estimate_together(sizes_of(projects, module)), cfg.memory_gib)
     note_settings(output, cfg)
     data = TiltSeriesDataModule(projects, max(one.diameter_angstrom for one in species))
     fit(module, data, cfg)
@@ -79,6 +79,7 @@ def check_config(cfg: DictConfig) -> None:
         f"seed={cfg.seed}: must lie between 0 and 2^32 - 1": not 0 <= cfg.seed < 2**32,
         f"folds={cfg.folds}: must be at least 1": cfg.folds is not None and cfg.folds < 1,
         f"references.tight_box={cfg.references.tight_box}: must be at least 1": cfg.references.tight_box < 1,
+        f"memory_gib={cfg.memory_gib}: must be above zero": cfg.memory_gib is not None and not cfg.memory_gib > 0,
         f"optimizer.passes={cfg.optimizer.passes}: must be at least 1": cfg.optimizer.passes < 1,
         f"data.coordinate_pixel_size_angstrom={unit}: must be above zero": unit is not None and not unit > 0,
     }

@@ -13,7 +13,14 @@ from mlit.project.results import content_hash
 
 RECORD = Path("checkpoints", "config.json")
 PROGRESS = ("summary.json", "checkpoints/last.ckpt", "checkpoints/series/*.pt")
-HOW_NOT_WHAT = ("output", "trainer", "logger", "callbacks", "history")  # these may change between start and resumption
+HOW_NOT_WHAT = (
+    "output",
+    "memory_gib",
+    "trainer",
+    "logger",
+    "callbacks",
+    "history",
+)  # these may change between start and resumption
 
 
 def claim_output(output: Path, cfg: DictConfig) -> None:

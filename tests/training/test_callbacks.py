@@ -1,5 +1,4 @@
 import csv
-import logging
 from types import SimpleNamespace
 
 import lightning
@@ -8,8 +7,7 @@ import torch
 
 from mlit.maps.fsc import FscCurves
 from mlit.training.assembly import make_module
-from mlit.training.callbacks import EpochCheckpoint, EpochReport, ProgressLog
-from mlit.training.data import SeriesBatch
+from mlit.training.callbacks import EpochCheckpoint, EpochReport
 from mlit.training.series_status import SeriesStatus
 
 
@@ -67,15 +65,3 @@ def test_reasons_with_commas_survive_in_the_table(module, tmp_path):
         report.on_train_epoch_end(Trainer(current_epoch=epoch), module)
     with open(tmp_path / "metrics.csv", newline="") as file:
         assert [row["status"] for row in csv.DictReader(file)] == [reason] * 4
-
-
-def test_progress_names_series_and_what_is_left(module, caplog):
-    name = module.names[0]
-    module.records[name] = module.records[name].without_fit(SeriesStatus("improved", 3, 100.0, 150.0, 30.0))
-    progress = ProgressLog()
-    with caplog.at_level(logging.INFO, logger="mlit"):
-        progress.on_train_batch_end(Trainer(current_epoch=1), module, None, SeriesBatch(name, None), 0)
-        progress.on_train_batch_end(Trainer(current_epoch=1), module, None, SeriesBatch(module.names[1], None), 1)
-    assert len(caplog.records) == 1
-    assert f"{name} improved" in caplog.text
-    assert "+50.0 in 3 passes" in caplog.text
