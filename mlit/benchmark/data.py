@@ -16,16 +16,22 @@ PIXEL_SIZE_ANGSTROM = 5.0
 
 
 def simulated_project(
-    folder: Path, particles: int, tilts: int, width: int = 480, diameter_angstrom: float = 230.0, seed: int = 1
+    folder: Path,
+    particles: int,
+    tilts: int,
+    width: int = 480,
+    diameter_angstrom: float = 230.0,
+    seed: int = 1,
+    series: int = 1,
 ) -> list[str]:
-    """Simulate one tilt series and return the config words that name it.
+    """Simulate tilt series, each with so many particles, and return the config words that name them.
 
     The field, the molecule and the total dose are the same for any number of particles and tilts, so that two sizes
     differ in nothing else.
     """
     values = {
         "seed": seed,
-        "series": 1,
+        "series": series,
         "structure": {"diameter_angstrom": diameter_angstrom, "bead_spacing_angstrom": 7.0, "seed": 1},
         "tilts": {
             "max_angle_deg": [MAX_ANGLE_DEG],

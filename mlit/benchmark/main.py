@@ -17,8 +17,12 @@ from mlit.benchmark.weights_recovery import recovery
 from mlit.errors import InputError
 from mlit.io.atomic import atomic_write
 
-BY_PARTICLES = [Size(particles, 41) for particles in (10, 20, 40, 80, 160)]
-BY_TILTS = [Size(40, tilts) for tilts in (11, 21, 41, 81, 161)]
+ROWS = {
+    "particles": [Size(particles, 41) for particles in (60, 120, 240, 480, 960)],
+    "tilts": [Size(120, tilts) for tilts in (11, 21, 41, 81, 161)],
+    "box": [Size(60, 41, 1, diameter) for diameter in (160.0, 230.0, 320.0, 450.0)],
+    "series": [Size(60, 41, series) for series in (1, 2, 4, 8)],
+}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -59,15 +63,16 @@ def run_solver(arguments: argparse.Namespace) -> dict[str, object]:
     return comparison_as_json(attempts, found)
 
 
-def run_scaling(arguments: argparse.Namespace) -> dict[str, object]:
+def run_scale(arguments: argparse.Namespace) -> dict[str, object]:
     """Measure one row of sizes after the other."""
-    rows = []
-    for sizes in arguments.sizes or (BY_PARTICLES, BY_TILTS):
+    rows = {}
+    given = dict(enumerate(arguments.sizes)) if arguments.sizes else {name: ROWS[name] for name in arguments.against}
+    for name, sizes in given.items():
         options = arguments.repeats, arguments.resolution, arguments.words
         with tempfile.TemporaryDirectory() as folder:
             costs = measure_sizes(sizes, *options, Path(folder), arguments.width, _progress)
         print(f"\n{scaling_table(costs)}", flush=True)
-        rows.append(scaling_as_json(costs))
+        rows[str(name)] = scaling_as_json(costs)
     return {"rows": rows}
 
 
@@ -91,18 +96,24 @@ def _parser() -> argparse.ArgumentParser:
     solver.add_argument("--size", type=_size, default=Size(36, 41), help="of the simulated series: 36x41")
     solver.add_argument("--resolution", type=float, help="Å; as the schedule has it")
     solver.set_defaults(run=run_solver)
-    scaling = verbs.add_parser("scaling", help="cost of an iteration against particles and tilts")
-    scaling.add_argument("--sizes", type=_sizes, action="append", help="a row of sizes, 10x41,20x41; may be repeated")
-    scaling.add_argument("--repeats", type=int, default=3, help="of every size; medians are shown")
-    scaling.add_argument("--resolution", type=float, default=25.0, help="Å, the same at all sizes")
-    scaling.set_defaults(run=run_scaling)
+    scale = verbs.add_parser("scale", help="time and memory of an iteration against particles, tilts, box and series")
+    scale.add_argument("--against", nargs="+", choices=ROWS, default=list(ROWS), help="which of them; all if not given")
+    scale.add_argument(
+        "--sizes",
+        type=_sizes,
+        action="append",
+        help="a row of own sizes, PARTICLESxTILTS[xSERIES][@DIAMETER]: 10x41,20x41; may be repeated",
+    )
+    scale.add_argument("--repeats", type=int, default=3, help="of every size; medians are shown")
+    scale.add_argument("--resolution", type=float, default=25.0, help="Å, the same at all sizes")
+    scale.set_defaults(run=run_scale)
     weights = verbs.add_parser("weights", help="how well mlit weights has found the qualities of a simulated project")
     weights.add_argument("project", type=Path, help="folder of the simulated project")
     weights.add_argument("run_folder", type=Path, help="output of mlit weights")
     weights.add_argument("--output", type=Path, metavar="FILE.json", help="write the results there too")
     weights.set_defaults(run=run_weights)
-    for verb in (solver, scaling):
-        verb.add_argument("--width", type=int, default=480, help="pixels of the simulated images along x and y")
+    for verb, width in ((solver, 480), (scale, 800)):
+        verb.add_argument("--width", type=int, default=width, help=f"of the simulated images, in pixels: {width}")
         verb.add_argument("--output", type=Path, metavar="FILE.json", help="write the results there too")
         verb.add_argument("words", nargs="*", metavar="key=value", help="as after mlit refine")
     return parser
@@ -114,9 +125,9 @@ def _counts(text: str) -> tuple[int, ...]:
 
 
 def _size(text: str) -> Size:
-    """Take ``36x41`` apart."""
-    particles, tilts = text.split("x")
-    return Size(int(particles), int(tilts))
+    """Take ``36x41``, ``36x41x2`` or ``36x41x2@300`` apart."""
+    numbers, _, diameter = text.partition("@")
+    return Size(*map(int, numbers.split("x")), diameter_angstrom=float(diameter) if diameter else None)
 
 
 def _sizes(text: str) -> list[Size]:

@@ -23,7 +23,7 @@ from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.references import half_maps, reference_maps
 from mlit.parallel import one_thread_each
 from mlit.training.data import TiltSeriesDataset
-from mlit.training.series_step import add_to_maps, fit
+from mlit.training.series_step import Target, add_to_maps, fit
 
 Result = TypeVar("Result")
 
@@ -34,10 +34,12 @@ class Cost:
 
     Attributes
     ----------
-    particles, tilts
-        Size of the series.
+    images
+        Particle images that took part in the fits of all series.
+    box
+        Side of the maps in pixels.
     passes
-        Passes over the images in the fit.
+        Passes over these images in the fits, in the mean.
     stage_seconds
         Seconds of all cores together in each stage.
     wall_seconds
@@ -46,9 +48,9 @@ class Cost:
         Most memory that the process held, and what it held with all modules imported.
     """
 
-    particles: int
-    tilts: int
-    passes: int
+    images: int
+    box: int
+    passes: float
     stage_seconds: dict[str, float]
     wall_seconds: float
     peak_mib: float
@@ -56,27 +58,46 @@ class Cost:
 
 
 def measure(words: Sequence[str], resolution_angstrom: float) -> Cost:
-    """Run the first iteration of a project with one series.
+    """Run the first iteration of a project twice, and measure the second time.
+
+    What happens once in a process, such as the loading of libraries, is no part of what an iteration costs.
 
     Parameters
     ----------
     words
-        Config words that name it.
+        Config words that name the project.
     resolution_angstrom
-        Finest detail in the fit: given, since the schedule's own depends on the number of particles.
+        Finest detail in the fits: given, since the schedule's own depends on the number of particles.
     """
     base = peak_memory_mib()
     with tempfile.TemporaryDirectory() as output:
         prepared = prepare(refinement_config(words, Path(output)), 0, resolution_angstrom)
-    clock, started = Stages(), time.perf_counter()
+    start = {name: value.clone() for name, value in prepared.module.state_dict().items()}
     with one_thread_each():
-        images = clock.time("images", lambda: _fresh(prepared).images(prepared.module.names[0]))
-        passes = _fit(prepared, images, clock)
-        _rebuild(prepared, images, clock)
-    wall_seconds = time.perf_counter() - started
-    model = prepared.module.model(prepared.module.names[0])
-    particles, tilts = len(model.poses.raw), model.start.geometry.tilts
-    return Cost(particles, tilts, passes, clock.seconds, wall_seconds, peak_memory_mib(), base)
+        _iterate(prepared, Stages())
+        prepared.module.load_state_dict(start)
+        clock, started = Stages(), time.perf_counter()
+        images, passes = _iterate(prepared, clock)
+        wall_seconds = time.perf_counter() - started
+    box = prepared.module.molecules[0].maps.settings.box
+    return Cost(images, box, passes, clock.seconds, wall_seconds, peak_memory_mib(), base)
+
+
+def _iterate(prepared: Prepared, clock: "Stages") -> tuple[int, float]:
+    """Fit every series and make the next references; returns images in the fits, and passes over them."""
+    module, sums = prepared.module, []
+    for molecule in module.molecules:
+        maps, resolution = molecule.maps.settings, molecule.schedule.map_resolution(1, prepared.resolution_angstrom)
+        sums.append(FourierSums.zeros(2 * maps.folds, maps.box, maps.pixel_size_angstrom, resolution))
+    targets, dataset = clock.time("reference table", prepared.targets), _fresh(prepared).dataset
+    seen = passed = 0
+    for number, name in enumerate(module.names):
+        images = clock.time("images", lambda number=number: _images(dataset, number))
+        found, passes = _fit(prepared, name, images, targets, clock)
+        seen, passed = seen + found, passed + found * passes
+        clock.time("insertion", lambda name=name, images=images: _insert(prepared, name, images, sums))
+    clock.time("references", lambda: _make_references(prepared, sums))
+    return seen, passed / max(seen, 1)
 
 
 class Stages:
@@ -89,8 +110,12 @@ class Stages:
         """Do some work and note how long it took."""
         before = time.process_time()
         result = work()
-        self.seconds[stage] = time.process_time() - before
+        self.add(stage, time.process_time() - before)
         return result
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count time of a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
 def peak_memory_mib() -> float:
@@ -106,52 +131,49 @@ def peak_memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def _fit(prepared: Prepared, images: TiltImages, clock: Stages) -> int:
-    """Fit the series; returns the passes."""
+def _fit(
+    prepared: Prepared, name: str, images: TiltImages, targets: list[Target | None], clock: Stages
+) -> tuple[int, int]:
+    """Fit one series; returns images that took part, and passes over them."""
     module = prepared.module
-    model, context = module.model(module.names[0]), module.contexts[module.names[0]]
+    model, context = module.model(name), module.contexts[name]
     model.activate(prepared.blocks)
-    targets = clock.time("reference table", prepared.targets)
     solver = RecordingSolver(module.solver)
     before = time.process_time()
-    fit(model, images, context, targets, solver)
+    result = fit(model, images, context, targets, solver)
     after = time.process_time()
     assert solver.recorded is not None
     record = solver.recorded.record
-    clock.seconds["premultiply"] = record.cpu_started - before
-    clock.seconds["evaluate"] = record.pass_cpu_seconds
-    clock.seconds["equations"] = record.equation_cpu_seconds
-    clock.seconds["steps"] = record.cpu_seconds - record.pass_cpu_seconds - record.equation_cpu_seconds
-    clock.seconds["posterior"] = after - record.cpu_started - record.cpu_seconds
-    return len(record.values)
+    clock.add("premultiply", record.cpu_started - before)
+    clock.add("evaluate", record.pass_cpu_seconds)
+    clock.add("equations", record.equation_cpu_seconds)
+    clock.add("steps", record.cpu_seconds - record.pass_cpu_seconds - record.equation_cpu_seconds)
+    clock.add("posterior", after - record.cpu_started - record.cpu_seconds)
+    return int(result.seen.sum()), len(record.values)
 
 
-def _rebuild(prepared: Prepared, images: TiltImages, clock: Stages) -> None:
-    """Add the series to the sums and make the next references."""
+def _insert(prepared: Prepared, name: str, images: TiltImages, sums: Sequence[FourierSums]) -> None:
+    """Add a series to the sums of every species."""
     module = prepared.module
-    name = module.names[0]
-    model, context, record = module.model(name), module.contexts[name], module.records[name]
-    weight = record.credence.image_weight(context.false_fraction)
-    made = []
-    for molecule in module.molecules:
+    model, context = module.model(name), module.contexts[name]
+    weight = module.records[name].credence.image_weight(context.false_fraction)
+    for species, (molecule, own) in enumerate(zip(module.molecules, sums, strict=True)):
+        length = molecule.maps.settings.box * molecule.maps.settings.pixel_size_angstrom
+        add_to_maps(own, model, images, context, species, context.amplitude_prior, weight, length)
+
+
+def _make_references(prepared: Prepared, sums: Sequence[FourierSums]) -> None:
+    for molecule, own in zip(prepared.module.molecules, sums, strict=True):
         maps = molecule.maps.settings
-        resolution = molecule.schedule.map_resolution(1, prepared.resolution_angstrom)
-        sums = FourierSums.zeros(2 * maps.folds, maps.box, maps.pixel_size_angstrom, resolution)
-        made.append((maps, sums, resolution))
+        halves = half_maps(own, maps.symmetry, maps.references, None, own.resolution_angstrom, maps.seed)
+        reference_maps(own, halves, maps.symmetry, maps.references)
 
-    def insertion() -> None:
-        for species, (maps, sums, _) in enumerate(made):
-            length = maps.box * maps.pixel_size_angstrom
-            add_to_maps(sums, model, images, context, species, context.amplitude_prior, weight, length)
 
-    clock.time("insertion", insertion)
-
-    def references() -> None:
-        for maps, sums, resolution in made:
-            halves = half_maps(sums, maps.symmetry, maps.references, None, resolution, maps.seed)
-            reference_maps(sums, halves, maps.symmetry, maps.references)
-
-    clock.time("references", references)
+def _images(dataset: TiltSeriesDataset, number: int) -> TiltImages:
+    """Read the images of a series."""
+    images = dataset[number].images
+    assert images is not None
+    return images
 
 
 def _fresh(prepared: Prepared) -> Prepared:

@@ -88,19 +88,20 @@ def _row(run: Path) -> Row:
     failure, path = failure_of(run), run / "summary.json"
     status = f"failed: {failure[1]}" if failure else "done" if path.is_file() else "not finished"
     summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    figures = _figures(summary) if "species" in summary else ()
-    return Row(int(run.name), settings, status, *figures)
+    row = Row(int(run.name), settings, status)
+    return _with_figures(row, summary) if "species" in summary else row
 
 
-def _figures(summary: Mapping[str, Any]) -> tuple[float | None, ...]:
+def _with_figures(row: Row, summary: Mapping[str, Any]) -> Row:
     error = summary["expected_error"] or {}
-    return (
-        min(species["resolution_angstrom"] for species in summary["species"].values()),
-        summary["held_out_log_likelihood"],
-        summary["fit_resolution_angstrom"],
-        error.get("position_angstrom"),
-        error.get("rotation_deg"),
-        summary["wall_seconds"],
+    return replace(
+        row,
+        resolution_angstrom=min(species["resolution_angstrom"] for species in summary["species"].values()),
+        held_out=summary["held_out_log_likelihood"],
+        fitted_to_angstrom=summary["fit_resolution_angstrom"],
+        position_error_angstrom=error.get("position_angstrom"),
+        rotation_error_deg=error.get("rotation_deg"),
+        seconds=summary["wall_seconds"],
     )
 
 

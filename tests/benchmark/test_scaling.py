@@ -32,8 +32,8 @@ def test_table_has_a_line_for_each_size_and_both_slopes():
 def test_measurement_of_two_small_sizes(tmp_path, capsys):
     output = tmp_path / "scaling.json"
     words = ["--sizes", "4x5,8x5", "--repeats", "1", "--width", "256", "--resolution", "40", "--output", str(output)]
-    assert main(["scaling", *words, "model=coarse"]) == 0
-    assert "8 x 5" in capsys.readouterr().out
+    assert main(["scale", *words, "model=coarse"]) == 0
+    assert "8x5" in capsys.readouterr().out
     written = json.loads(output.read_text())
     first, second = written["rows"][0]["sizes"]
     assert (first["size"], second["size"]) == ({"particles": 4, "tilts": 5}, {"particles": 8, "tilts": 5})
