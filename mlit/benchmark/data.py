@@ -13,6 +13,9 @@ from mlit.simulation.simulate import simulate
 MAX_ANGLE_DEG = 60.0
 TOTAL_DOSE = 120.0  # e/Å², whatever the number of tilts
 PIXEL_SIZE_ANGSTROM = 5.0
+DIAMETER_ANGSTROM = 230.0
+DEFOCUS_UM = (2.0, 4.0)  # of the series, at random
+LARGEST_DEFOCUS_UM = max(DEFOCUS_UM)
 
 
 def simulated_project(
@@ -20,7 +23,7 @@ def simulated_project(
     particles: int,
     tilts: int,
     width: int = 480,
-    diameter_angstrom: float = 230.0,
+    diameter_angstrom: float = DIAMETER_ANGSTROM,
     seed: int = 1,
     series: int = 1,
 ) -> list[str]:
@@ -38,7 +41,12 @@ def simulated_project(
             "step_deg": [2 * MAX_ANGLE_DEG / (tilts - 1)],
             "dose_per_tilt": TOTAL_DOSE / tilts,
         },
-        "microscope": {"width": width, "height": width, "pixel_size_angstrom": PIXEL_SIZE_ANGSTROM},
+        "microscope": {
+            "width": width,
+            "height": width,
+            "pixel_size_angstrom": PIXEL_SIZE_ANGSTROM,
+            "defocus_um": list(DEFOCUS_UM),
+        },
         "sample": {"particles": particles, "crowding": 0.0},
     }
     settings = simulate(config_from_mapping(values), folder)

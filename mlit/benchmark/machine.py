@@ -2,9 +2,15 @@
 
 import os
 import platform
+import time
 from importlib.metadata import version
 
-from mlit.parallel import cores
+import torch
+
+from mlit.parallel import cores, one_thread_each
+
+COPIED_BYTES = 1 << 28  # more than any cache holds
+COPIES = 5
 
 
 def machine_facts() -> dict[str, str | int | float]:
@@ -23,3 +29,16 @@ def machine_facts() -> dict[str, str | int | float]:
 def facts_line(facts: dict[str, str | int | float]) -> str:
     """Write the facts in one line."""
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
+
+
+def copy_bytes_per_second() -> float:
+    """Bytes that one core reads and writes in a second when it copies memory: the best of some trials."""
+    source = torch.ones(COPIED_BYTES // 4)
+    target = torch.empty_like(source)
+    seconds = []
+    with one_thread_each():
+        for _ in range(COPIES):
+            started = time.perf_counter()
+            target.copy_(source)
+            seconds.append(time.perf_counter() - started)
+    return 2 * COPIED_BYTES / min(seconds)

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlit.benchmark.data import refinement_config, simulated_project
-from mlit.benchmark.machine import facts_line, machine_facts
+from mlit.benchmark.forecast import EMPIAR_10499, forecast
+from mlit.benchmark.forecast_report import forecast_table, measured_shares, shares_table
+from mlit.benchmark.machine import copy_bytes_per_second, facts_line, machine_facts
 from mlit.benchmark.scaling import Size, measure_sizes, scaling_as_json, scaling_table
 from mlit.benchmark.solver_comparison import candidates, compare_solvers
 from mlit.benchmark.solver_ratios import ratios
@@ -73,7 +75,21 @@ def run_scale(arguments: argparse.Namespace) -> dict[str, object]:
             costs = measure_sizes(sizes, *options, Path(folder), arguments.width, _progress)
         print(f"\n{scaling_table(costs)}", flush=True)
         rows[str(name)] = scaling_as_json(costs)
-    return {"rows": rows}
+    return {
+        "rows": rows,
+        "resolution_angstrom": arguments.resolution,
+        "width": arguments.width,
+        "copy_bytes_per_second": copy_bytes_per_second(),
+    }
+
+
+def run_forecast(arguments: argparse.Namespace) -> dict[str, object]:
+    """Foretell the time of a data set on GPUs from what ``scale`` has measured."""
+    measured = json.loads(arguments.measured.read_text(encoding="utf-8"))
+    shares, constant = measured_shares(measured)
+    found = [forecast(EMPIAR_10499, gpus, shares, constant) for gpus in arguments.gpus]
+    print(f"\n{shares_table(shares, constant)}\n\n{forecast_table(found)}")
+    return {"shares": shares, "seconds_per_series": constant, "forecasts": [vars(one) for one in found]}
 
 
 def run_weights(arguments: argparse.Namespace) -> dict[str, object]:
@@ -107,12 +123,17 @@ def _parser() -> argparse.ArgumentParser:
     scale.add_argument("--repeats", type=int, default=3, help="of every size; medians are shown")
     scale.add_argument("--resolution", type=float, default=25.0, help="Å, the same at all sizes")
     scale.set_defaults(run=run_scale)
+    future = verbs.add_parser("forecast", help="estimate EMPIAR-10499 on H100 GPUs from what scale has measured")
+    future.add_argument("measured", type=Path, metavar="FILE.json", help="what scale --output has written")
+    future.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64], help="numbers of GPUs: 1 8 64")
+    future.add_argument("--output", type=Path, metavar="FILE.json", help="write the results there too")
+    future.set_defaults(run=run_forecast)
     weights = verbs.add_parser("weights", help="how well mlit weights has found the qualities of a simulated project")
     weights.add_argument("project", type=Path, help="folder of the simulated project")
     weights.add_argument("run_folder", type=Path, help="output of mlit weights")
     weights.add_argument("--output", type=Path, metavar="FILE.json", help="write the results there too")
     weights.set_defaults(run=run_weights)
-    for verb, width in ((solver, 480), (scale, 800)):
+    for verb, width in ((solver, 480), (scale, 1040)):
         verb.add_argument("--width", type=int, default=width, help=f"of the simulated images, in pixels: {width}")
         verb.add_argument("--output", type=Path, metavar="FILE.json", help="write the results there too")
         verb.add_argument("words", nargs="*", metavar="key=value", help="as after mlit refine")

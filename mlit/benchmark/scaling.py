@@ -38,10 +38,9 @@ class Size:
 
     def __str__(self) -> str:
         """As it is typed on the command line."""
-        more = "" if self.series == 1 and self.diameter_angstrom is None else f"x{self.series}"
-        return f"{self.particles}x{self.tilts}{more}" + (
-            "" if self.diameter_angstrom is None else f"@{self.diameter_angstrom:g}"
-        )
+        series = f"x{self.series}" if self.series > 1 else ""
+        diameter = f"@{self.diameter_angstrom:g}" if self.diameter_angstrom is not None else ""
+        return f"{self.particles}x{self.tilts}{series}{diameter}"
 
 
 @dataclass(frozen=True)
