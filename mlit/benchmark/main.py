@@ -11,6 +11,7 @@ from mlit.benchmark.data import refinement_config, simulated_project
 from mlit.benchmark.forecast import EMPIAR_10499, forecast
 from mlit.benchmark.forecast_report import forecast_table, measured_shares, shares_table
 from mlit.benchmark.machine import copy_bytes_per_second, facts_line, machine_facts
+from mlit.benchmark.ranks import RankCost, measure_ranks, ranks_table, why_no_ranks
 from mlit.benchmark.scaling import Size, measure_sizes, scaling_as_json, scaling_table
 from mlit.benchmark.solver_comparison import candidates, compare_solvers
 from mlit.benchmark.solver_ratios import ratios
@@ -25,6 +26,7 @@ ROWS = {
     "box": [Size(60, 41, 1, diameter) for diameter in (160.0, 230.0, 320.0, 450.0)],
     "series": [Size(60, 41, series) for series in (1, 2, 4, 8)],
 }
+RANKS, SIZE_FOR_RANKS = (1, 2), Size(60, 41, 6)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -68,19 +70,35 @@ def run_solver(arguments: argparse.Namespace) -> dict[str, object]:
 def run_scale(arguments: argparse.Namespace) -> dict[str, object]:
     """Measure one row of sizes after the other."""
     rows = {}
-    given = dict(enumerate(arguments.sizes)) if arguments.sizes else {name: ROWS[name] for name in arguments.against}
+    against = [name for name in arguments.against if name in ROWS]
+    given = dict(enumerate(arguments.sizes)) if arguments.sizes else {name: ROWS[name] for name in against}
     for name, sizes in given.items():
         options = arguments.repeats, arguments.resolution, arguments.words
         with tempfile.TemporaryDirectory() as folder:
             costs = measure_sizes(sizes, *options, Path(folder), arguments.width, _progress)
         print(f"\n{scaling_table(costs)}", flush=True)
         rows[str(name)] = scaling_as_json(costs)
+    ranks = [] if arguments.sizes or "ranks" not in arguments.against else _scale_ranks(arguments)
     return {
         "rows": rows,
+        "ranks": [vars(cost) for cost in ranks],
         "resolution_angstrom": arguments.resolution,
         "width": arguments.width,
         "copy_bytes_per_second": copy_bytes_per_second(),
     }
+
+
+def _scale_ranks(arguments: argparse.Namespace) -> list[RankCost]:
+    """Measure runs of several processes, or say why that cannot be."""
+    reason = why_no_ranks()
+    if reason is not None:
+        print(f"\nranks: not measured, {reason}")
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        size, words = SIZE_FOR_RANKS, arguments.words
+        costs = measure_ranks(RANKS, size, words, Path(folder), arguments.width, _progress)
+    print(f"\n{ranks_table(costs)}", flush=True)
+    return costs
 
 
 def run_forecast(arguments: argparse.Namespace) -> dict[str, object]:
@@ -112,8 +130,10 @@ def _parser() -> argparse.ArgumentParser:
     solver.add_argument("--size", type=_size, default=Size(36, 41), help="of the simulated series: 36x41")
     solver.add_argument("--resolution", type=float, help="Å; as the schedule has it")
     solver.set_defaults(run=run_solver)
-    scale = verbs.add_parser("scale", help="time and memory of an iteration against particles, tilts, box and series")
-    scale.add_argument("--against", nargs="+", choices=ROWS, default=list(ROWS), help="which of them; all if not given")
+    scale = verbs.add_parser("scale", help="time and memory against particles, tilts, box, series and ranks")
+    scale.add_argument(
+        "--against", nargs="+", choices=[*ROWS, "ranks"], default=[*ROWS, "ranks"], help="which; all if not given"
+    )
     scale.add_argument(
         "--sizes",
         type=_sizes,

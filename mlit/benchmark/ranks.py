@@ -1,0 +1,77 @@
+"""A whole run against the number of processes that share its series."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlit.benchmark.data import simulated_project
+from mlit.benchmark.scaling import Size
+from mlit.benchmark.table import number, plain_table
+from mlit.cli.config_folder import config_folder, group_options
+
+TRAINER = "ddp"
+
+
+@dataclass(frozen=True)
+class RankCost:
+    """What a run took.
+
+    Attributes
+    ----------
+    ranks
+        Processes, each with one core.
+    seconds
+        On the wall, by the run's own account: without the start of Python.
+    memory_mib
+        Most that one process held.
+    """
+
+    ranks: int
+    seconds: float
+    memory_mib: float
+
+
+def why_no_ranks() -> str | None:
+    """Say why several processes cannot be measured; None where they can."""
+    if TRAINER not in group_options([config_folder()], "trainer"):
+        return f"there is no trainer={TRAINER}"
+    return None
+
+
+def measure_ranks(
+    ranks: Sequence[int], size: Size, words: Sequence[str], folder: Path, width: int, report: Callable[[str], None]
+) -> list[RankCost]:
+    """Simulate a project and refine it once with each number of processes."""
+    project = simulated_project(folder / "project", size.particles, size.tilts, width, series=size.series)
+    costs = []
+    for count in ranks:
+        output = folder / f"ranks_{count}"
+        given = [*project, "schedule=quick", "denoiser=none", "logger=none", "history.record=false", *words]
+        trainer = [f"trainer={TRAINER}", "trainer.accelerator=cpu", f"trainer.devices={count}", f"output={output}"]
+        command = [sys.executable, "-m", "mlit", "refine", *given, *trainer]
+        subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, check=True)
+        seconds = json.loads((output / "summary.json").read_text(encoding="utf-8"))["wall_seconds"]
+        most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        costs.append(RankCost(count, seconds, most))
+        report(f"{count} processes: {seconds:.1f} s")
+    return costs
+
+
+def ranks_table(costs: Sequence[RankCost]) -> str:
+    """Lay out time, memory and how much of the gain that there could be was reached."""
+    first = costs[0]
+    rows = [
+        [
+            str(cost.ranks),
+            number(cost.seconds, 1),
+            number(cost.memory_mib, 0),
+            f"{100 * first.seconds * first.ranks / (cost.seconds * cost.ranks):.0f} %",
+        ]
+        for cost in costs
+    ]
+    return plain_table(["processes", "run, s", "MiB in one", "of the ideal speed"], rows)
