@@ -8,6 +8,7 @@ from rich.console import Console
 
 from mlit.cli import refine
 from mlit.cli.demo_steps import comparison_table, simulate_once, with_true_metadata
+from mlit.report.html_report import REPORT
 
 _WIDTH_WITHOUT_TERMINAL = 100  # characters
 
@@ -33,3 +34,4 @@ def run(cfg: DictConfig) -> None:
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
     console.print(comparison_table(project, output, cfg.species.name))
     console.print(f"results: {output}", soft_wrap=True)
+    console.print(f"report: {output / REPORT}", soft_wrap=True)

@@ -5,15 +5,17 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from mlit.cli.more_species import with_more_species
+from mlit.cli.report import report_run
 from mlit.project.history import complete_interrupted, has_commits, record_run
 from mlit.report.figures import write_figures
+from mlit.report.html_report import REPORT
 from mlit.training import run as training
 from mlit.training.population_data import with_species, write_for_m
 from mlit.training.species_configs import species_configs
 
 
 def run(cfg: DictConfig) -> None:
-    """Refine poses and deformations of tilt series together, and draw the figures of the run.
+    """Refine poses and deformations of tilt series together, draw the figures of the run and write its report.
 
     Parameters
     ----------
@@ -27,6 +29,8 @@ def run(cfg: DictConfig) -> None:
         draw_figures(cfg)
     if done:
         write_for_m(cfg)
+    if done or not (Path(cfg.output) / REPORT).is_file():
+        report_run(Path(cfg.output))
     if cfg.history.record and (done or not has_commits(Path(cfg.output))):
         record_run(Path(cfg.output))
 

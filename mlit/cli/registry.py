@@ -102,6 +102,11 @@ VERBS = {
             resumes=True,
         ),
         Verb(
+            name="report",
+            summary="rebuild report.html of a finished run from the files in its folder",
+            example="output=RUN",
+        ),
+        Verb(
             name="export",
             summary="write a project, or the result of a run, for RELION 5 or Warp",
             example=f"{_PROJECT} to=relion output=FOLDER",

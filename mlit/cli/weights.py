@@ -9,6 +9,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from mlit.cli.more_species import with_more_species
+from mlit.cli.report import report_run
 from mlit.io.fsc_star import read_fsc_star
 from mlit.likelihood.signal_weights import SignalWeights
 from mlit.project.history import complete_interrupted, record_run
@@ -41,6 +42,7 @@ def run(cfg: DictConfig) -> None:
     note_gain(output, cfg.species.name)
     write_figures(output, cfg.species.name)
     write_weights_figure(output)
+    report_run(output)
     if cfg.history.record:
         record_run(output)
 

@@ -28,6 +28,7 @@ from mlit.project.results import (
 )
 from mlit.project.subsets_table import write_subsets
 from mlit.project.suspects import Suspect, count_kinds, find_bad_tilts, find_false_picks, write_suspects
+from mlit.project.tilts_table import tilt_rows, write_tilts
 from mlit.project.weights_table import normalised, write_weights
 from mlit.training.denoise_run import write_denoised
 from mlit.training.module import RefinementModule
@@ -36,6 +37,7 @@ from mlit.training.species_configs import species_configs
 
 LOG = logging.getLogger("mlit")
 SUSPECTS = "suspects.csv"
+TILTS = "tilts.csv"
 SUBSETS = "subsets.csv"
 WEIGHTS = "weights.csv"
 
@@ -152,8 +154,8 @@ def report_weights(output: Path, used: Sequence[SeriesInput], module: Refinement
 def report_suspects(
     output: Path, projects: Sequence[Project], used: Sequence[SeriesInput], module: RefinementModule
 ) -> list[Suspect]:
-    """Write down which picks and tilts the fits do not believe, and say so."""
-    suspects = []
+    """Write down how strong the signal of each tilt is, which picks and tilts the fits do not believe, and say so."""
+    suspects, tilts = [], []
     for number, one in enumerate(projects[0].series):
         context, record = module.contexts[one.name], module.records[one.name]
         if not record.errors or one not in used:
@@ -172,5 +174,7 @@ def report_suspects(
             counts = ", ".join(f"{count} × {kind}" for kind, count in count_kinds(found).items() if count)
             LOG.info("%s: %s; listed in %s", one.name, counts, SUSPECTS)
         suspects += found
+        tilts.append(tilt_rows(one, record.credence, ratio))
     write_suspects(output / SUSPECTS, suspects)
+    write_tilts(output / TILTS, tilts)
     return suspects

@@ -1,0 +1,35 @@
+"""Rebuild the report of a finished run, or write it at the end of one."""
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from mlit.report.html_report import write_report
+
+LOG = logging.getLogger("mlit")
+
+
+def run(cfg: DictConfig) -> None:
+    """Write ``report.html`` into the folder of a run.
+
+    Parameters
+    ----------
+    cfg
+        The composed ``conf/report.yaml``.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no finished run.
+    """
+    LOG.info("report: %s", write_report(Path(cfg.output)))
+
+
+def report_run(output: Path) -> None:
+    """Write the report at the end of a run, which is not lost if that fails: a warning says so."""
+    try:
+        LOG.info("report: %s", write_report(output))
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        LOG.warning("no report (%s); the results are complete, mlit report output=%s tries again", reason, output)

@@ -1,0 +1,175 @@
+"""Whether the run has settled: gain, movement and resolution of every iteration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mlit.report.axis import Axis, linear_axis, log_axis
+from mlit.report.page import Cell, Part, table
+from mlit.report.run_folder import RunFolder, Table
+from mlit.report.svg import Plot
+
+QUANTITIES = {
+    "gain": "gain of the log-posterior of a series",
+    "change_position_angstrom": "moved in this iteration",
+    "expected_error_position_angstrom": "expected error that remains",
+}
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """Figures by iteration.
+
+    Attributes
+    ----------
+    table
+        A row for each iteration: resolution at FSC 0.143, resolution of the fits, number of fitted and rejected
+        series, and sum of their gains.
+    spread
+        Of each quantity the lowest, median and highest value over the series, a row for each iteration with fits.
+    """
+
+    table: Table
+    spread: dict[str, Table]
+
+
+def convergence_numbers(run: RunFolder) -> Convergence | None:
+    """Work out all figures; None where there is no table of metrics."""
+    if run.metrics.empty:
+        return None
+    rows = run.metrics.assign(gain=run.metrics["log_posterior_end"] - run.metrics["log_posterior_start"])
+    fitted = rows[rows["passes"] > 0]
+    by_iteration = rows.groupby("iteration")
+    summary = pd.DataFrame(
+        {
+            "resolution_angstrom": by_iteration["fsc_0.143_angstrom"].first(),
+            "agreement_angstrom": by_iteration["significant_resolution_angstrom"].first(),
+            "fit_angstrom": fitted.groupby("iteration")["fit_resolution_angstrom"].first(),
+            "fitted": fitted.groupby("iteration").size(),
+            "rejected": rows[rows["status"].str.startswith("rejected")].groupby("iteration").size(),
+            "gain": fitted.groupby("iteration")["gain"].sum(min_count=1),
+        }
+    )
+    summary[["fitted", "rejected"]] = summary[["fitted", "rejected"]].fillna(0).astype(int)
+    spread = {
+        name: fitted.groupby("iteration")[name].agg(["min", "median", "max"])
+        for name in QUANTITIES
+        if name in fitted.columns
+    }
+    return Convergence(summary, spread)
+
+
+def blocks_of(run: RunFolder, iteration: int) -> str:
+    """Names of the enabled blocks that an iteration refined, as the config has them."""
+    schedule = (run.config.get("schedule") or {}).get("iterations") or []
+    if not 1 <= iteration <= len(schedule):
+        return ""
+    model = run.config.get("model") or {}
+    enabled = [name for name in schedule[iteration - 1].get("blocks") or [] if _enabled(model.get(name))]
+    return ", ".join([*enabled, *["weights"] * bool(schedule[iteration - 1].get("weights"))])
+
+
+def _enabled(block: object) -> bool:
+    return isinstance(block, dict) and bool(block.get("enabled", True))
+
+
+def draw_iteration_table(found: Convergence, blocks: Sequence[str]) -> Part:
+    """Lay out what each iteration did and brought."""
+    heads = (
+        "iteration",
+        "refined",
+        "fits to, Å",
+        "FSC 0.143, Å",
+        "gain, Å",
+        "halves agree to, Å",
+        "fitted",
+        "rejected",
+    )
+    rows, before = [], float("nan")
+    for (iteration, row), what in zip(found.table.iterrows(), blocks, strict=True):
+        name = "start" if iteration == 0 else str(iteration)
+        gained = before - row["resolution_angstrom"]
+        before = row["resolution_angstrom"]
+        figures = (row["fit_angstrom"], before, gained, row["agreement_angstrom"], row["fitted"], row["rejected"])
+        rows.append((Cell(name, float(str(iteration))), Cell(what, what), *(Cell.of(float(v), 4) for v in figures)))
+    heads = (*heads, "gain, nats")
+    rows = [(*row, Cell.of(float(gain), 4)) for row, gain in zip(rows, found.table["gain"], strict=True)]
+    return Part(
+        "iterations",
+        "Stage by stage",
+        "What each iteration refined and how far the half maps agreed after it; a positive gain in Å is finer detail "
+        "than before. Nats are the gain of the log-posterior, summed over the series.",
+        table(heads, rows, words=1),
+        width="wide",
+    )
+
+
+def draw_convergence(found: Convergence) -> list[Part]:
+    """Draw movement against what remains to be gained, and the gain, by iteration."""
+    parts = []
+    moved, error = (found.spread.get(name) for name in list(QUANTITIES)[1:])
+    if moved is not None and error is not None and len(moved):
+        values = np.r_[moved.to_numpy().ravel(), error.to_numpy().ravel()]
+        plot = Plot(_iteration_axis(moved.index.to_numpy()), log_axis("particles in the images, Å", values))
+        for one, colour, name in ((moved, "c1", "moved (median series)"), (error, "c2", "expected error")):
+            _draw_spread(plot, one, colour, name)
+        parts.append(
+            Part(
+                "moved",
+                "Has it settled?",
+                "How far particles moved in each iteration, and the error that is expected to remain; bands run from "
+                "the best to the worst series. It has settled where the movement is well below the error.",
+                plot.svg("Movement by iteration"),
+            )
+        )
+    gain = found.spread.get("gain")
+    if gain is not None and len(gain):
+        plot = Plot(
+            _iteration_axis(gain.index.to_numpy()), log_axis("gain of the log-posterior, nats", gain.to_numpy().ravel())
+        )
+        _draw_spread(plot, gain.where(gain > 0), "c3", "median series")
+        parts.append(
+            Part(
+                "gains",
+                "Gain of the fits",
+                "Gain of the log-posterior of a series in each iteration, from the least to the greatest; gains of "
+                "zero or less are not drawn. Each iteration looks farther than the last, so gains may grow again.",
+                plot.svg("Gain by iteration"),
+            )
+        )
+    resolution = found.table["resolution_angstrom"]
+    plot = Plot(
+        _iteration_axis(resolution.index.to_numpy()),
+        linear_axis("resolution, Å", [*resolution, *found.table["agreement_angstrom"]]),
+    )
+    plot.line(resolution.index, resolution.to_numpy(), "c1", "FSC 0.143", width=2.2)
+    plot.points(resolution.index, resolution.to_numpy(), "c1")
+    plot.line(
+        resolution.index, found.table["agreement_angstrom"].to_numpy(), "c3", "halves agree beyond chance", dashed=True
+    )
+    parts.append(
+        Part(
+            "resolution-iterations",
+            "Resolution by iteration",
+            "Down is better. 0 is the reconstruction from the starting metadata.",
+            plot.svg("Resolution by iteration"),
+        )
+    )
+    return parts
+
+
+def _iteration_axis(iterations: np.ndarray) -> Axis:
+    low, high = int(iterations.min()), int(iterations.max())
+    step = max(1, (high - low) // 10)
+    ticks = tuple((float(i), str(i)) for i in range(low, high + 1, step))
+    return Axis("iteration", low - 0.3, high + 0.3, ticks)
+
+
+def _draw_spread(plot: Plot, spread: Table, colour: str, name: str) -> None:
+    """Draw the median as line and dots, and a band from lowest to highest."""
+    x = spread.index.to_numpy(float)
+    plot.band(x, spread["min"].to_numpy(), spread["max"].to_numpy(), colour)
+    plot.line(x, spread["median"].to_numpy(), colour, name, width=2.2)
+    plot.points(x, spread["median"].to_numpy(), colour)

@@ -1,0 +1,133 @@
+"""Local deformation of the images: arrows over the field."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlit.report.axis import number
+from mlit.report.page import Part
+from mlit.report.run_folder import RunFolder, Table
+from mlit.report.svg import image
+
+MOST_SERIES = 6
+PANEL, EDGE, HEAD = 190.0, 26.0, 34.0  # px
+
+
+@dataclass(frozen=True)
+class WarpField:
+    """Image warp of one tilt, less its mean.
+
+    Attributes
+    ----------
+    series, tilt
+        Which image; tilts count from 1.
+    x, y
+        Places of the nodes as fractions of the field.
+    shift_angstrom
+        Local part at each node, x and y.
+    error_angstrom
+        Standard error of each node: root mean square over x and y.
+    mean_angstrom
+        Mean shift, x and y.
+    """
+
+    series: str
+    tilt: int
+    x: np.ndarray
+    y: np.ndarray
+    shift_angstrom: np.ndarray
+    error_angstrom: np.ndarray
+    mean_angstrom: np.ndarray
+
+
+def warp_fields(run: RunFolder) -> tuple[list[WarpField], int]:
+    """Return first, middle and last tilt of the series with the largest local warp, and how many have any."""
+    warps = {name: table[table["block"] == "image_warp"] for name, table in run.parameters.items()}
+    fields = {name: all_fields(name, table) for name, table in warps.items() if not table.empty}
+    fields = {name: found for name, found in fields.items() if found and len(found[0].x) > 1}
+    size = {n: np.sqrt(np.mean([np.mean(f.shift_angstrom**2) for f in found])) for n, found in fields.items()}
+    largest = sorted(sorted(fields, key=lambda name: -size[name])[:MOST_SERIES])
+    picked = [fields[name][i] for name in largest for i in sorted({0, len(fields[name]) // 2, len(fields[name]) - 1})]
+    return picked, len(fields)
+
+
+def all_fields(series: str, table: Table) -> list[WarpField]:
+    """Fields of all tilts of a series from its table of parameters."""
+    shape = tuple(int(table[f"at_{axis}"].max()) + 1 for axis in ("tilt", "y", "x", "axis"))
+    order = table.sort_values(["at_tilt", "at_y", "at_x", "at_axis"])
+    values, errors = (order[name].to_numpy().reshape(shape) for name in ("value", "standard_error"))
+    y, x = np.meshgrid(*(_places(n) for n in shape[1:3]), indexing="ij")
+    mean = values.mean((1, 2))
+    local = values - mean[:, None, None]
+    return [
+        WarpField(
+            series,
+            tilt + 1,
+            x.ravel(),
+            y.ravel(),
+            local[tilt].reshape(-1, 2),
+            np.sqrt((errors[tilt] ** 2).mean(-1)).ravel(),
+            mean[tilt],
+        )
+        for tilt in range(shape[0])
+    ]
+
+
+def _places(nodes: int) -> np.ndarray:
+    return np.linspace(0, 1, nodes) if nodes > 1 else np.array([0.5])
+
+
+def draw_warps(fields: list[WarpField], total: int) -> list[Part]:
+    """Draw three tilts of each series, all to one scale."""
+    if not fields:
+        return []
+    longest = max(float(np.hypot(*field.shift_angstrom.T).max()) for field in fields) or 1.0
+    scale = 34.0 / longest
+    panels = "".join(_panel(field, scale) for field in fields)
+    names = {field.series for field in fields}
+    some = f"The {len(names)} of {total} series with the largest local warp. " if total > len(names) else ""
+    return [
+        Part(
+            "warps",
+            "Local deformation of the images",
+            f"{some}First, middle and last tilt of each series. Arrows: change of the image warp (GridMovementX/Y) "
+            "since the start, less the mean shift of the tilt; the image content is moved against them. All have one "
+            f"scale: the longest is {number(longest)} Å. Arrows shorter than their standard error are faint.",
+            f'<div class="panels">{panels}</div>',
+            width="wide",
+        )
+    ]
+
+
+def _panel(field: WarpField, scale: float) -> str:
+    side = PANEL - 2 * EDGE
+    marks = [f'<rect class="frame" x="{EDGE}" y="{HEAD}" width="{side}" height="{side}"/>']
+    for x, y, (dx, dy), error in zip(field.x, field.y, field.shift_angstrom, field.error_angstrom, strict=True):
+        left, top = EDGE + x * side, HEAD + (1 - y) * side
+        faint = " faint" if np.hypot(dx, dy) < error else ""
+        marks.append(f'<circle class="mark c0{faint}" cx="{left:.1f}" cy="{top:.1f}" r="1.8"/>')
+        marks.append(f'<path class="arrow c1{faint}" d="{arrow(left, top, dx * scale, -dy * scale)}"/>')
+    mean = ", ".join(number(float(v), 2) for v in field.mean_angstrom)
+    marks.append(f'<text class="label" x="{EDGE}" y="13">{_escaped(field.series)}, tilt {field.tilt}</text>')
+    marks.append(f'<text class="small" x="{EDGE}" y="27">mean shift {mean} Å</text>')
+    marks.append(f'<text x="{EDGE + side / 2}" y="{HEAD + side + 16}" text-anchor="middle">x of the image →</text>')
+    turn = f"translate({EDGE - 8} {HEAD + side / 2}) rotate(-90)"
+    marks.append(f'<text transform="{turn}" text-anchor="middle">y →</text>')
+    return image("".join(marks), PANEL, HEAD + side + 24, f"Image warp of {field.series}, tilt {field.tilt}")
+
+
+def arrow(x: float, y: float, dx: float, dy: float) -> str:
+    """Path of an arrow in pixels, y downwards."""
+    length = float(np.hypot(dx, dy))
+    if length < 1:
+        return f"M{x:.1f} {y:.1f}l{dx:.1f} {dy:.1f}"
+    ux, uy, head = dx / length, dy / length, min(5.0, 0.5 * length)
+    tip_x, tip_y = x + dx, y + dy
+    left = f"M{tip_x - head * (ux - 0.6 * uy):.1f} {tip_y - head * (uy + 0.6 * ux):.1f}L{tip_x:.1f} {tip_y:.1f}"
+    right = f"L{tip_x - head * (ux + 0.6 * uy):.1f} {tip_y - head * (uy - 0.6 * ux):.1f}"
+    return f"M{x:.1f} {y:.1f}L{tip_x:.1f} {tip_y:.1f}{left}{right}"
+
+
+def _escaped(name: str) -> str:
+    short = name if len(name) <= 16 else f"…{name[-15:]}"
+    return short.replace("&", "&amp;").replace("<", "&lt;")
