@@ -36,7 +36,7 @@ class Axis:
         if self.logarithmic:
             low, high = math.log(low), math.log(high)
             values = np.log(np.where(values > 0, values, np.nan))
-        return (values - low) / (high - low)
+        return np.asarray((values - low) / (high - low))
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -107,61 +107,60 @@ def draw_iteration_table(found: Convergence, blocks: Sequence[str]) -> Part:
 
 
 def draw_convergence(found: Convergence) -> list[Part]:
-    """Draw movement against what remains to be gained, and the gain, by iteration."""
-    parts = []
+    """Draw movement against what remains to be gained, the gain, and the resolution, by iteration."""
     moved, error = (found.spread.get(name) for name in list(QUANTITIES)[1:])
+    gain, parts = found.spread.get("gain"), []
     if moved is not None and error is not None and len(moved):
-        values = np.r_[moved.to_numpy().ravel(), error.to_numpy().ravel()]
-        plot = Plot(_iteration_axis(moved.index.to_numpy()), log_axis("particles in the images, Å", values))
-        for one, colour, name in ((moved, "c1", "moved (median series)"), (error, "c2", "expected error")):
-            _draw_spread(plot, one, colour, name)
-        parts.append(
-            Part(
-                "moved",
-                "Has it settled?",
-                "How far particles moved in each iteration, and the error that is expected to remain; bands run from "
-                "the best to the worst series. It has settled where the movement is well below the error.",
-                plot.svg("Movement by iteration"),
-            )
-        )
-    gain = found.spread.get("gain")
+        parts.append(_draw_movement(moved, error))
     if gain is not None and len(gain):
-        plot = Plot(
-            _iteration_axis(gain.index.to_numpy()), log_axis("gain of the log-posterior, nats", gain.to_numpy().ravel())
-        )
-        _draw_spread(plot, gain.where(gain > 0), "c3", "median series")
-        parts.append(
-            Part(
-                "gains",
-                "Gain of the fits",
-                "Gain of the log-posterior of a series in each iteration, from the least to the greatest; gains of "
-                "zero or less are not drawn. Each iteration looks farther than the last, so gains may grow again.",
-                plot.svg("Gain by iteration"),
-            )
-        )
-    resolution = found.table["resolution_angstrom"]
-    plot = Plot(
-        _iteration_axis(resolution.index.to_numpy()),
-        linear_axis("resolution, Å", [*resolution, *found.table["agreement_angstrom"]]),
-    )
-    plot.line(resolution.index, resolution.to_numpy(), "c1", "FSC 0.143", width=2.2)
-    plot.points(resolution.index, resolution.to_numpy(), "c1")
-    plot.line(
-        resolution.index, found.table["agreement_angstrom"].to_numpy(), "c3", "halves agree beyond chance", dashed=True
-    )
-    parts.append(
-        Part(
-            "resolution-iterations",
-            "Resolution by iteration",
-            "Down is better. 0 is the reconstruction from the starting metadata.",
-            plot.svg("Resolution by iteration"),
-        )
-    )
-    return parts
+        parts.append(_draw_gain(gain))
+    return [*parts, _draw_resolution(found.table)]
 
 
-def _iteration_axis(iterations: np.ndarray) -> Axis:
-    low, high = int(iterations.min()), int(iterations.max())
+def _draw_movement(moved: Table, error: Table) -> Part:
+    values = np.r_[moved.to_numpy().ravel(), error.to_numpy().ravel()]
+    plot = Plot(_iteration_axis(moved), log_axis("particles in the images, Å", values))
+    for one, colour, name in ((moved, "c1", "moved (median series)"), (error, "c2", "expected error")):
+        _draw_spread(plot, one, colour, name)
+    return Part(
+        "moved",
+        "Has it settled?",
+        "How far particles moved in each iteration, and the error that is expected to remain; bands run from the best "
+        "to the worst series. It has settled where the movement is well below the error.",
+        plot.svg("Movement by iteration"),
+    )
+
+
+def _draw_gain(gain: Table) -> Part:
+    plot = Plot(_iteration_axis(gain), log_axis("gain of the log-posterior, nats", gain.to_numpy().ravel()))
+    _draw_spread(plot, gain.where(gain > 0), "c3", "median series")
+    return Part(
+        "gains",
+        "Gain of the fits",
+        "Gain of the log-posterior of a series in each iteration, from the least to the greatest; gains of zero or "
+        "less are not drawn. Each iteration looks farther than the last, so gains may grow again.",
+        plot.svg("Gain by iteration"),
+    )
+
+
+def _draw_resolution(table: Table) -> Part:
+    names = ("resolution_angstrom", "agreement_angstrom")
+    x, (reached, agreed) = table.index.to_numpy(float), (table[name].to_numpy(float) for name in names)
+    plot = Plot(_iteration_axis(table), linear_axis("resolution, Å", [*reached.tolist(), *agreed.tolist()]))
+    plot.line(x, reached, "c1", "FSC 0.143", width=2.2)
+    plot.points(x, reached, "c1")
+    plot.line(x, agreed, "c3", "halves agree beyond chance", dashed=True)
+    return Part(
+        "resolution-iterations",
+        "Resolution by iteration",
+        "Down is better. 0 is the reconstruction from the starting metadata.",
+        plot.svg("Resolution by iteration"),
+    )
+
+
+def _iteration_axis(table: Table) -> Axis:
+    """Axis over the iterations that a table has rows for."""
+    low, high = int(table.index.min()), int(table.index.max())
     step = max(1, (high - low) // 10)
     ticks = tuple((float(i), str(i)) for i in range(low, high + 1, step))
     return Axis("iteration", low - 0.3, high + 0.3, ticks)

@@ -11,7 +11,9 @@ from matplotlib.colors import to_hex
 from mlit.report.axis import number
 from mlit.report.svg import image
 
-CELL, GAP, NAME, RIGHT, TOP, BOTTOM = 17.0, 1.0, 96.0, 132.0, 8.0, 64.0  # px
+CELL, GAP, RIGHT, TOP, BOTTOM = 17.0, 1.0, 118.0, 8.0, 64.0  # px
+LETTER = 7.2  # px, and wide ones less than this on average
+MOST_LETTERS = 14
 STEPS = 12  # of the colour bar
 SCALE = "cividis"  # even to colour-blind eyes, and in print
 
@@ -50,6 +52,11 @@ class HeatMap:
     beside: Sequence[str] = ()
     share: Sequence[float] = ()
 
+    @property
+    def name_width(self) -> float:
+        """Room for the names of the rows (px)."""
+        return 14 + LETTER * max([min(len(name), MOST_LETTERS) for name in self.names], default=0)
+
     def colour(self, value: float) -> str:
         """Colour of a value."""
         return to_hex(colormaps[SCALE](float(np.clip((value - self.low) / (self.high - self.low), 0, 1))))
@@ -57,9 +64,10 @@ class HeatMap:
     def svg(self, title: str) -> str:
         """Return the heat map; it keeps its size on narrow screens, to be scrolled."""
         rows, columns = self.values.shape
-        width, height = NAME + columns * CELL + RIGHT, TOP + rows * CELL + BOTTOM
+        width, height = self.name_width + columns * CELL + RIGHT, TOP + rows * CELL + BOTTOM
         body = [*self._cells(), *self._marks(), *self._names(), *self._beside(), *self._axis(), *self._scale()]
-        return f'<div class="scroll">{image("".join(body), max(width, 460.0), height, title, fixed=True)}</div>'
+        drawn = image("".join(body), max(width, self.name_width + 290), height, title, fixed=True)
+        return f'<div class="scroll">{drawn}</div>'
 
     def _cells(self) -> list[str]:
         cells = []
@@ -67,7 +75,7 @@ class HeatMap:
             value, title = float(self.values[row, column]), str(self.titles[row][column])
             if not title:
                 continue
-            x, y = NAME + column * CELL, TOP + row * CELL
+            x, y = self.name_width + column * CELL, TOP + row * CELL
             fill = f'fill="{self.colour(value)}"' if np.isfinite(value) else 'class="empty"'
             cells.append(
                 f'<rect {fill} x="{x:g}" y="{y:g}" width="{CELL - GAP:g}" height="{CELL - GAP:g}">'
@@ -79,7 +87,7 @@ class HeatMap:
         """Draw a cross on a weak tilt, and a square around a shaded one; a black edge keeps them visible anywhere."""
         drawn = []
         for row, column, kind in self.marks:
-            x, y, far = NAME + column * CELL + 2.5, TOP + row * CELL + 2.5, CELL - GAP - 5
+            x, y, far = self.name_width + column * CELL + 2.5, TOP + row * CELL + 2.5, CELL - GAP - 5
             cross = f"M{x} {y}l{far} {far}M{x + far} {y}l{-far} {far}"
             path = cross if kind == "weak tilt" else f"M{x} {y}h{far}v{far}h{-far}Z"
             drawn.append(f'<path class="flag" d="{path}"/><path class="flag" d="{path}"/>')
@@ -87,13 +95,13 @@ class HeatMap:
 
     def _names(self) -> list[str]:
         return [
-            f'<text class="strong" x="{NAME - 6}" y="{TOP + (row + 0.75) * CELL:.1f}" text-anchor="end">'
+            f'<text class="strong" x="{self.name_width - 6}" y="{TOP + (row + 0.75) * CELL:.1f}" text-anchor="end">'
             f"{html.escape(_short(name))}<title>{html.escape(name)}</title></text>"
             for row, name in enumerate(self.names)
         ]
 
     def _beside(self) -> list[str]:
-        left = NAME + self.values.shape[1] * CELL + 6
+        left = self.name_width + self.values.shape[1] * CELL + 6
         drawn = []
         for row, text in enumerate(self.beside):
             y = TOP + row * CELL
@@ -110,10 +118,10 @@ class HeatMap:
         y = TOP + rows * CELL
         ticks = [1, *range(5, columns + 1, 5)]
         drawn = [
-            f'<text x="{NAME + (tick - 0.5) * CELL:.1f}" y="{y + 13:g}" text-anchor="middle">{tick}</text>'
+            f'<text x="{self.name_width + (tick - 0.5) * CELL:.1f}" y="{y + 13:g}" text-anchor="middle">{tick}</text>'
             for tick in ticks
         ]
-        place = f'x="{NAME + min(columns * CELL, 360.0) / 2:g}" y="{y + 29:g}"'
+        place = f'x="{self.name_width + min(columns * CELL, 360.0) / 2:g}" y="{y + 29:g}"'
         return [
             *drawn,
             f'<text class="label" {place} text-anchor="middle">tilt, in the order of the XML</text>',
@@ -121,7 +129,7 @@ class HeatMap:
 
     def _scale(self) -> list[str]:
         y, side = TOP + len(self.names) * CELL + 38, 14.0
-        left = NAME + 34
+        left = self.name_width + 12
         steps = np.linspace(self.low, self.high, STEPS)
         drawn = [
             f'<rect fill="{self.colour(float(v))}" x="{left + i * side:g}" y="{y:g}" width="{side:g}" height="11"/>'
@@ -134,4 +142,4 @@ class HeatMap:
 
 def _short(name: str) -> str:
     """Keep the end of a long name, which tells series apart."""
-    return name if len(name) <= 14 else f"…{name[-13:]}"
+    return name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"

@@ -1,5 +1,6 @@
 """The report of a run: one HTML file, made from the files in its folder alone."""
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,12 +39,19 @@ def write_report(folder: Path) -> Path:
     """
     run = RunFolder(folder)
     sections = [_section(run, *one) for one in SECTIONS if run.species]
-    page = document(f"mlit: {folder.resolve().name}", headline(run), sections)
+    page = document(f"mlit: {folder.resolve().name}", _headline(run), sections)
     for species in run.species:
         write_script(folder / species)
     with atomic_write(folder / REPORT) as partial:
         partial.write_text(page, encoding="utf-8")
     return folder / REPORT
+
+
+def _headline(run: RunFolder) -> str:
+    try:
+        return headline(run)
+    except (InputError, KeyError) as error:
+        return f'<p class="fine">Not shown: {html.escape(str(error))}</p>'
 
 
 def _section(run: RunFolder, name: str, title: str, make: Callable[[RunFolder], Shown]) -> Section:

@@ -85,7 +85,7 @@ def draw_sections(run: RunFolder, species: str) -> Part | None:
         "the FSC. "
         "Denoised: by a network, to look at only.",
         f'<div class="slices">{heads}{"".join(rows)}</div>',
-        width="double",
+        width="tall",
     )
 
 

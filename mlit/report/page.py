@@ -26,21 +26,20 @@ class Part:
     body
         HTML.
     width
-        One column, two where there is room for them, or the whole width.
+        One column; two where there is room for them, or two and two rows; or the whole width.
     """
 
     name: str
     title: str
     caption: str
     body: str
-    width: Literal["column", "double", "wide"] = "column"
+    width: Literal["column", "double", "tall", "wide"] = "column"
 
     def html(self) -> str:
         """Return the part as HTML."""
-        return (
-            f'<figure id="{html.escape(self.name)}" class="{self.width}">{self.body}<figcaption><b>{html.escape(self.title)}</b>'
-            f"{html.escape(self.caption)}</figcaption></figure>"
-        )
+        title, caption = html.escape(self.title), html.escape(self.caption)
+        figure = f'<figure id="{html.escape(self.name)}" class="{self.width}">'
+        return f"{figure}{self.body}<figcaption><b>{title}</b>{caption}</figcaption></figure>"
 
 
 @dataclass(frozen=True)

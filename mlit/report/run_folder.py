@@ -103,7 +103,7 @@ class RunFolder:
         if not path.is_file():
             return pd.DataFrame()
         try:
-            return pd.read_csv(path, dtype={"series": str})
+            return pd.read_csv(path, converters={"series": str})  # a series may be called NA
         except ValueError as error:
             raise InputError(f"{path}: is damaged ({error}); repeat the run") from error
 

@@ -32,11 +32,11 @@ class Plot:
 
     def across(self, values: Sequence[float] | np.ndarray | float) -> np.ndarray:
         """Pixels along x."""
-        return LEFT + self.x.fraction(values) * (self.width - LEFT - RIGHT)
+        return np.asarray(LEFT + self.x.fraction(values) * (self.width - LEFT - RIGHT))
 
     def up(self, values: Sequence[float] | np.ndarray | float) -> np.ndarray:
         """Pixels along y, which SVG counts downwards."""
-        return self.height - BOTTOM - self.y.fraction(values) * (self.height - TOP - BOTTOM)
+        return np.asarray(self.height - BOTTOM - self.y.fraction(values) * (self.height - TOP - BOTTOM))
 
     def line(
         self,

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from mlit.io.mrc import read_mrc, write_mrc
 from mlit.io.star import read_star, write_star
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
+from mlit.report.run_folder import RunFolder
+from mlit.report.tilt_numbers import tilt_numbers
 
 QUICK = ("schedule=quick", "model=coarse")
 ONCE = ("schedule.iterations=[{resolution_angstrom: null, blocks: [poses, image_warp]}]", "model=coarse")
@@ -57,6 +60,23 @@ def test_particle_table_says_how_likely_each_is_one(unaware, faults):
     table = next(iter(read_star(unaware.output / "particle" / "particles.star").values()))
     doubtful = table["mlitProbability"].astype(float).to_numpy() < 0.5
     assert {int(row) + 1 for row in np.flatnonzero(doubtful)} == {n for _, kind, n in faults if kind == "false pick"}
+
+
+def test_report_shows_every_fault_and_no_other(unaware, faults, mlit):
+    """Of the tilts, the planted ones alone are dark and marked; the doubted picks are counted beside them."""
+    found = tilt_numbers(RunFolder(unaware.output))
+    marked = {(found.names[row], kind, tilt + 1) for row, tilt, kind in found.marks}
+    assert marked == {fault for fault in faults if fault[1] != "false pick"}
+    dark = {(found.names[row], tilt + 1) for row, tilt in np.argwhere(found.signal < 0.7)}
+    assert dark == {(name, tilt) for name, _, tilt in marked}
+    assert np.isfinite(found.signal).all()
+    assert found.doubted.tolist() == [2, 2]
+    assert found.picks.tolist() == [14, 14]
+    text = (unaware.output / "report.html").read_text(encoding="utf-8")
+    for name, kind, tilt in marked:
+        assert re.search(rf"{name}, tilt {tilt}; [^<]*; signal [^<]*; {kind}</title>", text)
+    assert mlit("report", f"output={unaware.output}").code == 0
+    assert (unaware.output / "report.html").read_text(encoding="utf-8") == text
 
 
 @pytest.fixture(scope="module")
