@@ -80,8 +80,8 @@ def draw_poses(found: PoseNumbers, species: str) -> list[Part]:
             f"Expected error of positions, {species}",
             "expected error, Å",
             "c1",
-            "Length of the vector of the three standard errors of each particle, by the curvature of its fit. Along z, "
-            f"the axis of the microscope, positions are known {ratio} times less well than across it (median).",
+            "Length of the vector of the three standard errors of each particle, by the curvature of its fit. Errors "
+            f"along z, the axis of the microscope, are {ratio} times those across it (median).",
         ),
         _histogram(
             found.rotation_deg,

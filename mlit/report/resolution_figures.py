@@ -44,13 +44,16 @@ class Growth:
 
 
 def steps(curves: Curves) -> Curves:
-    """Frequency, and how much the corrected FSC changed from the iteration before, of all but the first iteration."""
-    order = list(curves)
-    return {
-        after: (curves[after][0], curves[after][1] - curves[before][1])
-        for before, after in pairwise(order)
-        if len(curves[after][1]) == len(curves[before][1])
-    }
+    """Frequency, and how much the corrected FSC changed from the iteration before, of all but the first iteration.
+
+    Only frequencies that both curves reach are there: early iterations may have coarser maps.
+    """
+    changes = {}
+    for before, after in pairwise(curves):
+        (old_frequency, old), (frequency, new) = curves[before], curves[after]
+        both = frequency <= old_frequency[-1] * (1 + 1e-6)
+        changes[after] = (frequency[both], new[both] - np.interp(frequency[both], old_frequency, old))
+    return changes
 
 
 def draw_iterations(curves: Curves) -> list[Part]:

@@ -10,7 +10,8 @@ from mlit.report.run_folder import RunFolder, Table
 from mlit.report.svg import image
 
 MOST_SERIES = 6
-PANEL, EDGE, HEAD = 190.0, 26.0, 34.0  # px
+PANEL, EDGE, HEAD, FOOT = 200.0, 30.0, 54.0, 42.0  # px
+LONGEST = 26.0  # px
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def draw_warps(fields: list[WarpField], total: int) -> list[Part]:
     if not fields:
         return []
     longest = max(float(np.hypot(*field.shift_angstrom.T).max()) for field in fields) or 1.0
-    scale = 34.0 / longest
+    scale = LONGEST / longest
     panels = "".join(_panel(field, scale) for field in fields)
     names = {field.series for field in fields}
     some = f"The {len(names)} of {total} series with the largest local warp. " if total > len(names) else ""
@@ -110,10 +111,12 @@ def _panel(field: WarpField, scale: float) -> str:
     mean = ", ".join(number(float(v), 2) for v in field.mean_angstrom)
     marks.append(f'<text class="label" x="{EDGE}" y="13">{_escaped(field.series)}, tilt {field.tilt}</text>')
     marks.append(f'<text class="small" x="{EDGE}" y="27">mean shift {mean} Å</text>')
-    marks.append(f'<text x="{EDGE + side / 2}" y="{HEAD + side + 16}" text-anchor="middle">x of the image →</text>')
-    turn = f"translate({EDGE - 8} {HEAD + side / 2}) rotate(-90)"
+    marks.append(
+        f'<text x="{EDGE + side / 2}" y="{HEAD + side + FOOT - 6}" text-anchor="middle">x of the image →</text>'
+    )
+    turn = f"translate(10 {HEAD + side / 2}) rotate(-90)"
     marks.append(f'<text transform="{turn}" text-anchor="middle">y →</text>')
-    return image("".join(marks), PANEL, HEAD + side + 24, f"Image warp of {field.series}, tilt {field.tilt}")
+    return image("".join(marks), PANEL, HEAD + side + FOOT, f"Image warp of {field.series}, tilt {field.tilt}")
 
 
 def arrow(x: float, y: float, dx: float, dy: float) -> str:

@@ -54,7 +54,7 @@ def test_every_promised_file_is_there(finished):
     names = {str(path.relative_to(finished.output)) for path in finished.output.rglob("*") if path.is_file()}
     promised = {"warp_tiltseries/TS_01.xml", "warp_tiltseries/TS_02.xml", "metrics.csv", "summary.json", "mlit.log"}
     promised |= {f"particle/{name}" for name in (*MAPS, "particles.star", "fsc.star")}
-    promised |= {"checkpoints/last.ckpt", ".hydra/config.yaml"}
+    promised |= {"checkpoints/last.ckpt", ".hydra/config.yaml", "tilts.csv", "report.html", "particle/show.cxc"}
     assert promised <= names
     assert not [name for name in names if name.endswith(("~", ".tmp", ".partial"))]
 

@@ -14,7 +14,7 @@ from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 QUICK = ("schedule=quick", "model=coarse")
 ONCE = ("schedule.iterations=[{resolution_angstrom: null, blocks: [poses, image_warp]}]", "model=coarse")
 
-TIMED = (".hydra", ".mlit", "checkpoints", "mlit.log", "summary.json", "figures")
+TIMED = (".hydra", ".mlit", "checkpoints", "mlit.log", "summary.json", "figures", "report.html")
 """Files that hold paths, hashes of the input or seconds, and drawings."""
 
 

@@ -33,6 +33,13 @@ def test_steps_are_differences_to_the_iteration_before(run):
     np.testing.assert_allclose(changes[2][1], curves[2][1] - curves[1][1])
 
 
+def test_steps_stop_where_the_coarser_of_two_curves_ends():
+    fine, coarse = np.linspace(0, 0.1, 11), np.linspace(0, 0.06, 4)
+    changes = steps({0: (coarse, 1 - 5 * coarse), 1: (fine, 1 - 2 * fine)})
+    np.testing.assert_allclose(changes[1][0], fine[:7])
+    np.testing.assert_allclose(changes[1][1], 3 * fine[:7], atol=1e-12)
+
+
 def test_growth_is_a_line_to_twice_the_particles(run):
     found = growth_numbers(run)
     np.testing.assert_array_equal(found.particles, [3, 6, 12])
