@@ -1,6 +1,6 @@
 """Whether the run has settled: gain, movement and resolution of every iteration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +25,15 @@ class Convergence:
     Attributes
     ----------
     table
-        A row for each iteration: resolution at FSC 0.143, resolution of the fits, number of fitted and rejected
-        series, and sum of their gains.
+        A row for each iteration: resolution of the fits, number of fitted and rejected series, and sum of their gains.
+    reached
+        By species, a row for each iteration: resolution at FSC 0.143, and how far the halves agree beyond chance.
     spread
         Of each quantity the lowest, median and highest value over the series, a row for each iteration with fits.
     """
 
     table: Table
+    reached: dict[str, Table]
     spread: dict[str, Table]
 
 
@@ -43,14 +45,13 @@ def convergence_numbers(run: RunFolder) -> Convergence | None:
     fitted = rows[rows["passes"] > 0]
     by_iteration = rows.groupby("iteration")
     summary = pd.DataFrame(
-        {
-            "resolution_angstrom": by_iteration["fsc_0.143_angstrom"].first(),
-            "agreement_angstrom": by_iteration["significant_resolution_angstrom"].first(),
+        index=sorted(rows["iteration"].unique()),
+        data={
             "fit_angstrom": fitted.groupby("iteration")["fit_resolution_angstrom"].first(),
             "fitted": fitted.groupby("iteration").size(),
             "rejected": rows[rows["status"].str.startswith("rejected")].groupby("iteration").size(),
             "gain": fitted.groupby("iteration")["gain"].sum(min_count=1),
-        }
+        },
     )
     summary[["fitted", "rejected"]] = summary[["fitted", "rejected"]].fillna(0).astype(int)
     spread = {
@@ -58,7 +59,14 @@ def convergence_numbers(run: RunFolder) -> Convergence | None:
         for name in QUANTITIES
         if name in fitted.columns
     }
-    return Convergence(summary, spread)
+    return Convergence(summary, {name: _reached(by_iteration, run, name) for name in run.species}, spread)
+
+
+def _reached(by_iteration: Table, run: RunFolder, species: str) -> Table:
+    """Return how far the maps of a species went; its columns have its name in front unless it is the first."""
+    prefix = "" if species == run.species[0] else f"{species}/"
+    names = {"resolution_angstrom": "fsc_0.143_angstrom", "agreement_angstrom": "significant_resolution_angstrom"}
+    return pd.DataFrame({new: by_iteration[prefix + old].first() for new, old in names.items()})
 
 
 def blocks_of(run: RunFolder, iteration: int) -> str:
@@ -77,25 +85,19 @@ def _enabled(block: object) -> bool:
 
 def draw_iteration_table(found: Convergence, blocks: Sequence[str]) -> Part:
     """Lay out what each iteration did and brought."""
-    heads = (
-        "iteration",
-        "refined",
-        "fits to, Å",
-        "FSC 0.143, Å",
-        "gain, Å",
-        "halves agree to, Å",
-        "fitted",
-        "rejected",
-    )
-    rows, before = [], float("nan")
+    heads = ["iteration", "refined", "fits to, Å", "fitted", "rejected", "gain, nats"]
+    rows = []
     for (iteration, row), what in zip(found.table.iterrows(), blocks, strict=True):
         name = "start" if iteration == 0 else str(iteration)
-        gained = before - row["resolution_angstrom"]
-        before = row["resolution_angstrom"]
-        figures = (row["fit_angstrom"], before, gained, row["agreement_angstrom"], row["fitted"], row["rejected"])
-        rows.append((Cell(name, float(str(iteration))), Cell(what, what), *(Cell.of(float(v), 4) for v in figures)))
-    heads = (*heads, "gain, nats")
-    rows = [(*row, Cell.of(float(gain), 4)) for row, gain in zip(rows, found.table["gain"], strict=True)]
+        figures = (row["fit_angstrom"], row["fitted"], row["rejected"], row["gain"])
+        rows.append([Cell(name, float(str(iteration))), Cell(what, what), *(Cell.of(float(v), 4) for v in figures)])
+    for species, reached in found.reached.items():
+        whose = f"{species}: " if len(found.reached) > 1 else ""
+        heads += [f"{whose}{name}" for name in ("FSC 0.143, Å", "gain, Å", "halves agree to, Å")]
+        resolution = reached["resolution_angstrom"]
+        columns = (resolution, -resolution.diff(), reached["agreement_angstrom"])
+        for row, *figures in zip(rows, *columns, strict=True):
+            row += [Cell.of(float(v), 4) for v in figures]
     return Part(
         "iterations",
         "Stage by stage",
@@ -114,7 +116,7 @@ def draw_convergence(found: Convergence) -> list[Part]:
         parts.append(_draw_movement(moved, error))
     if gain is not None and len(gain):
         parts.append(_draw_gain(gain))
-    return [*parts, _draw_resolution(found.table)]
+    return [*parts, _draw_resolution(found.reached)]
 
 
 def _draw_movement(moved: Table, error: Table) -> Part:
@@ -143,13 +145,16 @@ def _draw_gain(gain: Table) -> Part:
     )
 
 
-def _draw_resolution(table: Table) -> Part:
-    names = ("resolution_angstrom", "agreement_angstrom")
-    x, (reached, agreed) = table.index.to_numpy(float), (table[name].to_numpy(float) for name in names)
-    plot = Plot(_iteration_axis(table), linear_axis("resolution, Å", [*reached.tolist(), *agreed.tolist()]))
-    plot.line(x, reached, "c1", "FSC 0.143", width=2.2)
-    plot.points(x, reached, "c1")
-    plot.line(x, agreed, "c3", "halves agree beyond chance", dashed=True)
+def _draw_resolution(by_species: Mapping[str, Table]) -> Part:
+    tables = list(by_species.values())
+    values = np.concatenate([one.to_numpy(float).ravel() for one in tables])
+    plot = Plot(_iteration_axis(tables[0]), linear_axis("resolution, Å", values))
+    for number, (species, one) in enumerate(by_species.items()):
+        x, colour = one.index.to_numpy(float), f"c{1 + number % 6}"
+        reached, agreed = (one[name].to_numpy(float) for name in ("resolution_angstrom", "agreement_angstrom"))
+        plot.line(x, reached, colour, f"{species}, FSC 0.143", width=2.2)
+        plot.points(x, reached, colour)
+        plot.line(x, agreed, colour, "halves agree beyond chance", dashed=True)
     return Part(
         "resolution-iterations",
         "Resolution by iteration",

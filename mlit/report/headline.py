@@ -16,9 +16,9 @@ def facts(run: RunFolder) -> list[tuple[str, str]]:
     for species in run.species:
         reached = run.summary["species"][species].get("resolution_angstrom")
         shown.append((f"{_number(reached)} Å", f"{species}, FSC 0.143"))
-    if not run.metrics.empty:
-        first = run.metrics.sort_values("iteration")["fsc_0.143_angstrom"].iloc[0]
-        shown.append((f"{_number(first)} Å", "at the start"))
+        if not run.metrics.empty:
+            column = "fsc_0.143_angstrom" if species == run.species[0] else f"{species}/fsc_0.143_angstrom"
+            shown.append((f"{_number(run.metrics.sort_values('iteration')[column].iloc[0])} Å", "at the start"))
     shown += [
         (str(run.summary.get(key, "–")), name) for key, name in (("series", "tilt series"), ("particles", "particles"))
     ]

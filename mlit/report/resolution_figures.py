@@ -56,7 +56,7 @@ def steps(curves: Curves) -> Curves:
     return changes
 
 
-def draw_iterations(curves: Curves) -> list[Part]:
+def draw_iterations(curves: Curves, species: str) -> list[Part]:
     """Draw the corrected FSC of every iteration, and its changes."""
     if not curves:
         return []
@@ -66,8 +66,8 @@ def draw_iterations(curves: Curves) -> list[Part]:
     _draw_lines(plot, curves, list(curves))
     parts = [
         Part(
-            "fsc-iterations",
-            "Fourier shell correlation of the half maps",
+            f"fsc-iterations-{species}",
+            f"Fourier shell correlation of the half maps, {species}",
             "Masked and corrected for the mask, after every iteration. The farther right a curve stays high, the finer "
             "the detail that both halves of the data share; read the whole curve, not only where it crosses 0.143.",
             plot.svg("FSC by iteration"),
@@ -80,8 +80,8 @@ def draw_iterations(curves: Curves) -> list[Part]:
         _draw_lines(plot, changes, list(curves))
         parts.append(
             Part(
-                "fsc-changes",
-                "What each iteration has gained",
+                f"fsc-changes-{species}",
+                f"What each iteration has gained, {species}",
                 "FSC of an iteration less that of the one before. Above zero it helped at that resolution; a curve "
                 "that lies on zero says that more iterations of the same kind will not help.",
                 plot.svg("Change of the FSC by iteration"),
@@ -155,9 +155,9 @@ def draw_guinier(found: Guinier, species: str) -> Part:
     )
 
 
-def growth_numbers(run: RunFolder) -> Growth | None:
+def growth_numbers(run: RunFolder, species: str) -> Growth | None:
     """Subsets of the particles, and a line through them where they improve with their number; None without subsets."""
-    table = run.table(SUBSETS)
+    table = run.table(f"{species}/{SUBSETS}")
     if table.empty:
         return None
     table = table[np.isfinite(table["resolution_angstrom"])]
@@ -171,7 +171,7 @@ def growth_numbers(run: RunFolder) -> Growth | None:
     return Growth(particles, resolution, more[kept], there[kept])
 
 
-def draw_growth(found: Growth) -> Part:
+def draw_growth(found: Growth, species: str) -> Part:
     """Draw subsets and line on the axes that make it straight."""
     all_numbers = np.r_[found.particles, found.line_particles]
     marks = sorted({*found.particles.tolist(), *(2 * found.particles[-1:]).tolist()})
@@ -193,8 +193,8 @@ def draw_growth(found: Growth) -> Part:
         plot.line(found.line_particles, found.line_angstrom**-2.0, "c2", "line through them, to twice the particles")
     plot.points(found.particles, found.resolution_angstrom**-2.0, "c1", "random subsets of the particles")
     return Part(
-        "growth",
-        "What more particles would bring (Rosenthal–Henderson)",
+        f"growth-{species}",
+        f"What more particles would bring (Rosenthal–Henderson), {species}",
         "Resolution of subsets, on axes that make the expected gain a straight line; its end is what twice the "
         "particles would reach if they were like these. Single crossings of 0.143 scatter by a shell or more.",
         plot.svg("Resolution by number of particles"),
@@ -202,13 +202,15 @@ def draw_growth(found: Growth) -> Part:
 
 
 def resolution_parts(run: RunFolder) -> list[Part]:
-    """All figures of this page of the report that the files allow."""
-    parts = draw_iterations(iteration_curves(run.path))
+    """All figures of this section that the files allow."""
+    parts = []
     for species in run.species:
         folder = run.path / species
+        parts += draw_iterations(iteration_curves(run.path, species), species)
         if (folder / "fsc.star").is_file():
             parts.append(draw_final(read_fsc_star(folder / "fsc.star"), species))
         if all((folder / name).is_file() for name in ("fsc.star", "map.mrc", "mask.mrc")):
             parts.append(draw_guinier(guinier_numbers(folder), species))
-    growth = growth_numbers(run)
-    return parts if growth is None else [*parts, draw_growth(growth)]
+        if (growth := growth_numbers(run, species)) is not None:
+            parts.append(draw_growth(growth, species))
+    return parts

@@ -109,9 +109,8 @@ class RunFolder:
 
     def of_species(self, name: str, key: str, default: Any) -> Any:
         """Return a setting of a species, or a default where nothing is known of it."""
-        settings = self.config.get("species") or {}
-        settings = settings.get(name, settings)
-        value = settings.get(key)
+        known = [self.config.get("species") or {}, *(self.config.get("more_species") or [])]
+        value = next((settings.get(key) for settings in known if settings.get("name") == name), None)
         return default if value is None else value
 
     def symmetry(self, name: str) -> Symmetry:

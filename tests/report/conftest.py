@@ -67,21 +67,24 @@ class FakeRun:
         )
         settings = {
             "species": {"name": "molecule", "diameter": 40.0, "symmetry": "C2"},
+            "more_species": [{"name": name, "diameter": 30.0, "symmetry": "C1"} for name in self.species[1:]],
             "model": {"poses": {}, "image_warp": {"enabled": True}, "defocus": {"enabled": False}},
             "schedule": {"iterations": [{"blocks": ["poses", "defocus"]}, {"blocks": ["poses", "image_warp"]}]},
         }
         self.write_json("checkpoints/config.json", {"settings": settings})
-        self.write_csv("metrics.csv", METRICS, self.metrics())
+        more = tuple(f"{species}/{name}" for species in self.species[1:] for name in METRICS[-2:])
+        self.write_csv("metrics.csv", METRICS + more, [row + row[-2:] * (len(more) // 2) for row in self.metrics()])
         self.write_csv("suspects.csv", ("series", "kind", "number", "evidence", "weight"), self.suspects)
         self.write_csv("tilts.csv", TILT_COLUMNS, self.tilt_rows())
-        self.write_csv(
-            "subsets.csv", ("particles", "resolution_angstrom", "line_angstrom"), [(3, 12, 12), (6, 10, 10), (12, 9, 9)]
-        )
+        subsets = [(3, 12, 12), (6, 10, 10), (12, 9, 9)]
+        for species in self.species:
+            self.write_csv(f"{species}/subsets.csv", ("particles", "resolution_angstrom", "line_angstrom"), subsets)
         for number, name in enumerate(self.series):
             header = ("block", "parameter", "value", "standard_error", "prior_width", "unit")
             self.write_csv(f"parameters/{name}.csv", header, self.parameters(number))
         for iteration in range(3):
-            write_fsc_star(self.made(f"fsc/iteration_{iteration}.star"), self.curves(iteration))
+            for species in self.species:
+                write_fsc_star(self.made(f"fsc/{species}/iteration_{iteration}.star"), self.curves(iteration))
         for species in self.species:
             self.write_species(self.path / species)
         return self.path

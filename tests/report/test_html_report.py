@@ -14,11 +14,11 @@ from mlit.report.html_report import SECTIONS, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FIGURES = (
-    "fsc-iterations",
-    "fsc-changes",
+    "fsc-iterations-molecule",
+    "fsc-changes-molecule",
     "fsc-final-molecule",
     "guinier-molecule",
-    "growth",
+    "growth-molecule",
     "iterations",
     "moved",
     "gains",
@@ -116,7 +116,7 @@ def test_a_damaged_file_costs_its_section_alone(fake):
     (folder / "molecule" / "half1.mrc").write_bytes(b"none")
     page = write_report(folder).read_text(encoding="utf-8")
     assert page.count("Not shown: ") >= 2
-    assert 'id="fsc-iterations"' in page
+    assert 'id="fsc-iterations-molecule"' in page
     assert 'id="tilts-signal"' in page
 
 
@@ -124,7 +124,13 @@ def test_a_reconstruction_has_a_report_too(fake):
     folder = fake.write()
     for name in ("parameters", "checkpoints"):
         shutil.rmtree(folder / name)
-    for name in ("tilts.csv", "suspects.csv", "subsets.csv", "fsc/iteration_1.star", "fsc/iteration_2.star"):
+    for name in (
+        "tilts.csv",
+        "suspects.csv",
+        "molecule/subsets.csv",
+        "fsc/molecule/iteration_1.star",
+        "fsc/molecule/iteration_2.star",
+    ):
         (folder / name).unlink()
     columns = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
     fake.write_csv("metrics.csv", tuple(columns), fake.metrics()[:2])
@@ -132,13 +138,13 @@ def test_a_reconstruction_has_a_report_too(fake):
     assert "Not shown" not in page
     assert "No series was fitted" in page
     assert 'id="resolution-iterations"' in page
-    assert 'id="fsc-changes"' not in page
+    assert 'id="fsc-changes-molecule"' not in page
 
 
 def test_several_species_have_figures_of_their_own(fake):
     fake.species = ("molecule", "other")
     found = read(write_report(fake.write()))
-    for name in ("guinier", "sections", "position-errors", "angular-distribution"):
+    for name in ("fsc-iterations", "growth", "guinier", "sections", "position-errors", "angular-distribution"):
         assert {f"{name}-molecule", f"{name}-other"} <= set(found.ids)
     assert len(found.ids) == len(set(found.ids))
 

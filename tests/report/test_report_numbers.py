@@ -27,7 +27,7 @@ def run(fake):
 
 
 def test_steps_are_differences_to_the_iteration_before(run):
-    curves = iteration_curves(run.path)
+    curves = iteration_curves(run.path, "molecule")
     changes = steps(curves)
     assert list(changes) == [1, 2]
     np.testing.assert_allclose(changes[2][1], curves[2][1] - curves[1][1])
@@ -41,7 +41,7 @@ def test_steps_stop_where_the_coarser_of_two_curves_ends():
 
 
 def test_growth_is_a_line_to_twice_the_particles(run):
-    found = growth_numbers(run)
+    found = growth_numbers(run, "molecule")
     np.testing.assert_array_equal(found.particles, [3, 6, 12])
     assert found.line_particles[-1] == pytest.approx(24)
     x, y = np.log(found.particles), found.resolution_angstrom**-2.0
@@ -51,10 +51,12 @@ def test_growth_is_a_line_to_twice_the_particles(run):
 
 def test_no_line_where_more_particles_are_no_better(fake):
     folder = fake.write()
-    (folder / "subsets.csv").write_text("particles,resolution_angstrom,line_angstrom\n3,9,\n6,9,\n12,10,\n")
-    assert len(growth_numbers(RunFolder(folder)).line_particles) == 0
-    (folder / "subsets.csv").unlink()
-    assert growth_numbers(RunFolder(folder)) is None
+    (folder / "molecule" / "subsets.csv").write_text(
+        "particles,resolution_angstrom,line_angstrom\n3,9,\n6,9,\n12,10,\n"
+    )
+    assert len(growth_numbers(RunFolder(folder), "molecule").line_particles) == 0
+    (folder / "molecule" / "subsets.csv").unlink()
+    assert growth_numbers(RunFolder(folder), "molecule") is None
 
 
 def test_guinier_plot_is_that_of_the_masked_average(run):
@@ -73,7 +75,7 @@ def test_guinier_plot_is_that_of_the_masked_average(run):
 
 def test_iterations_are_summed_up(run):
     found = convergence_numbers(run)
-    assert found.table["resolution_angstrom"].tolist() == [15, 12, 9]
+    assert found.reached["molecule"]["resolution_angstrom"].tolist() == [15, 12, 9]
     assert found.table["fitted"].tolist() == [0, 2, 2]
     assert math.isnan(found.table["gain"][0])
     assert found.table["gain"][1] == pytest.approx(90 + 45)
@@ -218,3 +220,17 @@ def test_headline_has_results_and_warnings(run):
     assert "shade" not in text
     assert "1 of 2 series still moved" in text
     assert [duration(s) for s in (9.4, 130, 7300)] == ["9 s", "2 min", "2 h 02 min"]
+
+
+def test_further_species_have_settings_and_resolutions_of_their_own(fake):
+    fake.species = ("molecule", "other")
+    run = RunFolder(fake.write())
+    assert len(run.symmetry("molecule").point_group) == 2
+    assert len(run.symmetry("other").point_group) == 1
+    assert run.of_species("other", "diameter", None) == 30
+    assert run.of_species("unknown", "diameter", 7) == 7
+    metrics = run.metrics.assign(**{"other/fsc_0.143_angstrom": run.metrics["fsc_0.143_angstrom"] + 1})
+    metrics.to_csv(run.path / "metrics.csv", index=False)
+    found = convergence_numbers(RunFolder(run.path))
+    assert found.reached["molecule"]["resolution_angstrom"].tolist() == [15, 12, 9]
+    assert found.reached["other"]["resolution_angstrom"].tolist() == [16, 13, 10]
