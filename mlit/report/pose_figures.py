@@ -16,7 +16,7 @@ BINS = 24
 
 @dataclass(frozen=True)
 class PoseNumbers:
-    """Of each particle that was fitted.
+    """Of the particles that were fitted; errors and drift only of those that are believed, others have no pose.
 
     Attributes
     ----------
@@ -44,14 +44,16 @@ def pose_numbers(run: RunFolder, species: str) -> PoseNumbers | None:
     fitted = np.isfinite(errors[0]).all(1) & np.isfinite(errors[1]).all(1) & (errors[0] > 0).all(1)
     if not fitted.any():
         return None
-    position, rotation = (one[fitted] for one in errors)
+    probability = table["probability"].to_numpy(float)
+    believed = fitted & (probability >= BELIEVED)
+    position, rotation = (one[believed] for one in errors)
     across = position[:, :2].mean(1)
     return PoseNumbers(
         np.linalg.norm(position, axis=1),
         np.linalg.norm(rotation, axis=1),
         position[:, 2] / across,
-        table["probability"].to_numpy(float)[fitted],
-        _drift(run, species)[fitted] if _samples(run, species) > 1 else np.zeros(0),
+        probability[fitted],
+        _drift(run, species)[believed] if _samples(run, species) > 1 else np.zeros(0),
     )
 
 
@@ -72,7 +74,7 @@ def _drift(run: RunFolder, species: str) -> np.ndarray:
 
 def draw_poses(found: PoseNumbers, species: str) -> list[Part]:
     """Draw a histogram of each."""
-    ratio = number(float(np.median(found.along_z)), 2)
+    ratio = number(float(np.median(found.along_z)), 2) if len(found.along_z) else "–"
     drawn = [
         _histogram(
             found.position_angstrom,
@@ -80,8 +82,8 @@ def draw_poses(found: PoseNumbers, species: str) -> list[Part]:
             f"Expected error of positions, {species}",
             "expected error, Å",
             "c1",
-            "Length of the vector of the three standard errors of each particle, by the curvature of its fit. Errors "
-            f"along z, the axis of the microscope, are {ratio} times those across it (median).",
+            "Length of the vector of the three standard errors of each believed particle, by the curvature of its fit. "
+            f"Errors along z, the axis of the microscope, are {ratio} times those across it (median).",
         ),
         _histogram(
             found.rotation_deg,
@@ -90,7 +92,7 @@ def draw_poses(found: PoseNumbers, species: str) -> list[Part]:
             "expected error, °",
             "c3",
             "Length of the vector of the three standard errors of the rotation of each particle. A second hump at "
-            "large errors is particles that show little: overlaps, edges, or no particles.",
+            "large errors is particles that show little: overlaps, or edges of the images.",
         ),
     ]
     if found.probability.min() < 0.99:
@@ -126,7 +128,7 @@ def _histogram(
 ) -> Part:
     """Draw how many particles have which value; the axis ends where one in two hundred lies beyond."""
     if edges is None:
-        high = float(np.quantile(values, 0.995)) * 1.1 or 1.0
+        high = (float(np.quantile(values, 0.995)) if len(values) else 0.0) * 1.1 or 1.0
         edges = np.linspace(0, high, BINS + 1)
     counts, _ = np.histogram(values.clip(max=edges[-1]), edges)
     plot = Plot(linear_axis(label, edges), linear_axis("particles", [*counts.tolist(), 0.0]))

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from mlit.io.mrc import read_mrc
+from mlit.io.star import write_star
 from mlit.report import map_figures
 from mlit.report.convergence import blocks_of, convergence_numbers
 from mlit.report.figures import iteration_curves
 from mlit.report.headline import duration, facts, warnings
 from mlit.report.map_figures import central_sections, local_numbers, read_halves
 from mlit.report.orientations import distribution, view_directions, write_bild
-from mlit.report.pose_figures import pose_numbers
+from mlit.report.pose_figures import draw_poses, pose_numbers
 from mlit.report.resolution_figures import growth_numbers, guinier_numbers, steps
 from mlit.report.run_folder import RunFolder
 from mlit.report.series_table import series_rows
@@ -146,9 +147,11 @@ def test_warp_fields_are_the_local_part(run):
 
 def test_errors_of_poses_are_lengths_of_vectors(run):
     found = pose_numbers(run, "molecule")
+    assert len(found.position_angstrom) == len(found.rotation_deg) == 12 - 2
     np.testing.assert_allclose(found.position_angstrom, math.sqrt(1 + 1 + 4))
     np.testing.assert_allclose(found.rotation_deg, 0.3 * math.sqrt(3))
     np.testing.assert_allclose(found.along_z, 2)
+    assert len(found.probability) == 12
     assert (found.probability < 0.5).sum() == 2
     assert len(found.drift_angstrom) == 0
 
@@ -234,3 +237,16 @@ def test_further_species_have_settings_and_resolutions_of_their_own(fake):
     found = convergence_numbers(RunFolder(run.path))
     assert found.reached["molecule"]["resolution_angstrom"].tolist() == [15, 12, 9]
     assert found.reached["other"]["resolution_angstrom"].tolist() == [16, 13, 10]
+
+
+def test_drift_is_from_the_first_to_the_last_pose(fake):
+    folder = fake.write()
+    assert len(pose_numbers(RunFolder(folder), "molecule").drift_angstrom) == 0
+    table = fake.particles()
+    for k, step in ((2, 100.0), (3, 4.0)):
+        table = table.assign(**{f"wrpCoordinate{a}{k}": table[f"wrpCoordinate{a}1"] for a in "XYZ"})
+        table[f"wrpCoordinateX{k}"] += step
+    write_star(folder / "molecule" / "particles.star", {"": table})
+    found = pose_numbers(RunFolder(folder), "molecule")
+    np.testing.assert_allclose(found.drift_angstrom, np.full(10, 4.0))
+    assert any(part.name == "drift-molecule" for part in draw_poses(found, "molecule"))
