@@ -29,10 +29,10 @@ def wheel(tmp_path_factory) -> Path:
     return folder / done.stdout.splitlines()[-1]
 
 
-def test_wheel_holds_every_config_and_module(wheel):
+def test_wheel_holds_every_config_module_and_style(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"mlit/conf/{file.relative_to(ROOT / 'conf')}" for file in (ROOT / "conf").rglob("*.yaml")}
-    modules = {str(file.relative_to(ROOT)) for file in (ROOT / "mlit").rglob("*.py")}
+    modules = {str(f.relative_to(ROOT)) for kind in ("*.py", "*.css", "*.js") for f in (ROOT / "mlit").rglob(kind)}
     assert configs
     assert configs | modules <= names
     assert not any(name.startswith(("tests/", "conf/")) for name in names)
