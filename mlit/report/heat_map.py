@@ -3,6 +3,7 @@
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from matplotlib import colormaps
@@ -59,7 +60,8 @@ class HeatMap:
 
     def colour(self, value: float) -> str:
         """Colour of a value."""
-        return to_hex(colormaps[SCALE](float(np.clip((value - self.low) / (self.high - self.low), 0, 1))))
+        shades = _shades()
+        return shades[round((len(shades) - 1) * float(np.clip((value - self.low) / (self.high - self.low), 0, 1)))]
 
     def svg(self, title: str) -> str:
         """Return the heat map; it keeps its size on narrow screens, to be scrolled."""
@@ -138,6 +140,12 @@ class HeatMap:
         drawn.append(f'<text x="{left - 5}" y="{y + 10:g}" text-anchor="end">{number(self.low)}</text>')
         text = f"{number(self.high)}   {self.label}"
         return [*drawn, f'<text x="{left + STEPS * side + 5}" y="{y + 10:g}">{html.escape(text)}</text>']
+
+
+@cache
+def _shades() -> list[str]:
+    """Colours of the scale from end to end."""
+    return [to_hex(colour) for colour in colormaps[SCALE](np.linspace(0, 1, 256))]
 
 
 def _short(name: str) -> str:

@@ -12,6 +12,7 @@ from mlit.report.svg import Plot
 from mlit.report.tilt_numbers import BELIEVED, particle_columns
 
 BINS = 24
+CERTAIN = 0.99  # probabilities that are all above say nothing
 
 
 @dataclass(frozen=True)
@@ -95,32 +96,40 @@ def draw_poses(found: PoseNumbers, species: str) -> list[Part]:
             "large errors is particles that show little: overlaps, or edges of the images.",
         ),
     ]
-    if found.probability.min() < 0.99:
-        doubted = int((found.probability < BELIEVED).sum())
-        drawn.append(
-            _histogram(
-                found.probability,
-                f"probabilities-{species}",
-                f"How likely picks are particles, {species}",
-                "probability",
-                "c2",
-                f"{doubted} of {len(found.probability)} picks are more likely no particles of this kind, and count "
-                "little in maps and fits. Many between 0 and 1 mean that the images cannot tell.",
-                edges=np.linspace(0, 1, 21),
-            )
+    return [*drawn, *_draw_probability(found, species), *_draw_drift(found, species)]
+
+
+def _draw_probability(found: PoseNumbers, species: str) -> list[Part]:
+    if found.probability.min() >= CERTAIN:
+        return []
+    doubted = int((found.probability < BELIEVED).sum())
+    return [
+        _histogram(
+            found.probability,
+            f"probabilities-{species}",
+            f"How likely picks are particles, {species}",
+            "probability",
+            "c2",
+            f"{doubted} of {len(found.probability)} picks are more likely no particles of this kind, and count "
+            "little in maps and fits. Many between 0 and 1 mean that the images cannot tell.",
+            edges=np.linspace(0, 1, 21),
         )
-    if len(found.drift_angstrom):
-        drawn.append(
-            _histogram(
-                found.drift_angstrom,
-                f"drift-{species}",
-                f"Drift of particles over the exposure, {species}",
-                "distance from first to last pose, Å",
-                "c4",
-                "How far each particle moved in the sample from the first to the last of its poses over the exposure.",
-            )
+    ]
+
+
+def _draw_drift(found: PoseNumbers, species: str) -> list[Part]:
+    if not len(found.drift_angstrom):
+        return []
+    return [
+        _histogram(
+            found.drift_angstrom,
+            f"drift-{species}",
+            f"Drift of particles over the exposure, {species}",
+            "distance from first to last pose, Å",
+            "c4",
+            "How far each particle moved in the sample from the first to the last of its poses over the exposure.",
         )
-    return drawn
+    ]
 
 
 def _histogram(

@@ -13,6 +13,11 @@ from mlit.report.tilt_numbers import TiltNumbers, tilt_numbers
 MOST_SERIES = 40  # in a heat map
 NARROW = 30  # tilts, which fit into two columns
 LEGEND = "✕: next to no signal; □: blank, or partly in the shade. Grey: not in use, or not known."
+SHIFT = (
+    "Length of the mean image warp of the tilt, from where the run started. A tilt that stands out against its "
+    "neighbours was misaligned, or is bad and followed noise: compare with its signal."
+)
+TURN = "Turn of the particles in the tilt from where the run started, of the three stage angles together."
 
 
 def tilt_parts(run: RunFolder) -> tuple[list[Part], list[str]]:
@@ -55,23 +60,11 @@ def draw_tilts(found: TiltNumbers) -> list[Part]:
                 share.tolist(),
             )
         )
-    for values, name, title, unit, text in (
-        (
-            found.shift_angstrom,
-            "tilts-shift",
-            "How far every tilt was shifted",
-            "mean shift, Å",
-            "Length of the mean image warp of the tilt, from where the run started. A tilt that stands out against its "
-            "neighbours was misaligned, or is bad and followed noise: compare with its signal.",
-        ),
-        (
-            found.angle_deg,
-            "tilts-angle",
-            "How far every tilt was turned",
-            "stage angles, °",
-            "Turn of the particles in the tilt from where the run started, of the three stage angles together.",
-        ),
-    ):
+    kinds = (
+        (found.shift_angstrom, "tilts-shift", "How far every tilt was shifted", "mean shift, Å", SHIFT),
+        (found.angle_deg, "tilts-angle", "How far every tilt was turned", "stage angles, °", TURN),
+    )
+    for values, name, title, unit, text in kinds:
         if np.isfinite(values).any():
             high = float(np.nanquantile(values, 0.98)) or 1.0
             parts.append(_part(found, values, 0.0, high, name, title, unit, f"{text} {LEGEND}"))
