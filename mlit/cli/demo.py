@@ -30,7 +30,7 @@ def run(cfg: DictConfig) -> None:
     project = output / "project"
     simulate_once(cfg.simulation, project)
     refine.run(cfg)
-    refine.run(with_true_metadata(cfg, project, output / "true_metadata"))
+    refine.refine(with_true_metadata(cfg, project, output / "true_metadata"))
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
     console.print(comparison_table(project, output, cfg.species.name))
     console.print(f"results: {output}", soft_wrap=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from mlit.cli.arguments import parse_arguments
+from mlit.cli.completion import COMMAND, completion
 from mlit.cli.overview import overview
 from mlit.cli.registry import VERBS, Verb, find_verb
 from mlit.errors import InputError
@@ -47,6 +48,9 @@ def _dispatch(words: Sequence[str]) -> int:
         return 0
     if words[0] == "--version":
         print(f"mlit {version('mlit')}")
+        return 0
+    if words[0] == COMMAND:
+        print(completion(words[1] if len(words) == 2 else ""), end="")
         return 0
     _run(find_verb(words[0]), words[1:])
     return 0

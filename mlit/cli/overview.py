@@ -16,6 +16,8 @@ A verb is steered by key=value words; `mlit VERB --help` lists its keys, config 
   --config-dir DIR         a folder with own options, laid out like the shipped conf/
   --cfg job                print the config instead of running
 
+`mlit completion bash` (or zsh) prints a script with which the shell completes verbs, keys and options.
+
 exit codes: 0 done; 2 wrong input or config, said in one line; 130 interrupted; 1 a defect of mlit
 example: mlit refine {example}"""
 

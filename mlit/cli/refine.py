@@ -4,6 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from mlit.cli.closing import close
 from mlit.cli.more_species import with_more_species
 from mlit.cli.report import report_run
 from mlit.project.history import complete_interrupted, has_commits, record_run
@@ -15,13 +16,19 @@ from mlit.training.species_configs import species_configs
 
 
 def run(cfg: DictConfig) -> None:
-    """Refine poses and deformations of tilt series together, draw the figures of the run and write its report.
+    """Refine poses and deformations of tilt series together, and say what came out and what to do next.
 
     Parameters
     ----------
     cfg
         The composed ``conf/refine.yaml`` or ``conf/reconstruct.yaml``.
     """
+    if refine(cfg):
+        close(Path(cfg.output))
+
+
+def refine(cfg: DictConfig) -> bool:
+    """Refine, draw the figures of the run and write its report; returns whether anything was done."""
     cfg = with_more_species(with_species(cfg))
     complete_interrupted(Path(cfg.output))
     done = training.refine(cfg)
@@ -33,6 +40,7 @@ def run(cfg: DictConfig) -> None:
         report_run(Path(cfg.output))
     if cfg.history.record and (done or not has_commits(Path(cfg.output))):
         record_run(Path(cfg.output))
+    return done
 
 
 def draw_figures(cfg: DictConfig) -> None:

@@ -107,6 +107,11 @@ VERBS = {
             example="output=RUN",
         ),
         Verb(
+            name="recommend",
+            summary="say what to do after a run, and why: blocks to add or drop, grids, weights, or to stop",
+            example="output=RUN",
+        ),
+        Verb(
             name="export",
             summary="write a project, or the result of a run, for RELION 5 or Warp",
             example=f"{_PROJECT} to=relion output=FOLDER",
