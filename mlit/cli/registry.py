@@ -24,7 +24,9 @@ class Verb:
     summary
         One line for the list of commands.
     example
-        Overrides of a typical call.
+        Overrides of a typical call, as a shell takes them.
+    more_examples
+        Those of others that the help shows.
     resumes
         Whether the same command goes on where an interrupted one stopped (else it starts again).
     """
@@ -32,6 +34,7 @@ class Verb:
     name: str
     summary: str
     example: str = ""
+    more_examples: tuple[str, ...] = ()
     resumes: bool = False
 
     def load(self) -> Callable[[Any], None]:
@@ -88,6 +91,12 @@ VERBS = {
             name="refine",
             summary="refine poses and deformations together, and rebuild the maps",
             example=f"{_PROJECT} species.diameter=280 species.symmetry=C1 output=RUN",
+            more_examples=(
+                "data=relion data.optimisation_set=JOB/optimisation_set.star species.diameter=280 output=RUN",
+                "data=population data.population=PROJECT/x.population output=RUN",
+                "data.settings=PROJECT/warp_tiltseries.settings data.particles=RUN/particle/particles.star "
+                "data.processing=RUN/warp_tiltseries species.diameter=280 schedule=once output=RUN2",
+            ),
             resumes=True,
         ),
         Verb(
@@ -115,26 +124,33 @@ VERBS = {
             name="export",
             summary="write a project, or the result of a run, for RELION 5 or Warp",
             example=f"{_PROJECT} to=relion output=FOLDER",
+            more_examples=("data=relion data.optimisation_set=RUN/relion/optimisation_set.star to=warp output=FOLDER",),
         ),
         Verb(
             name="denoise",
             summary="train a network on two half maps or half tomograms, and denoise them",
-            example="denoise.half_maps=[half1.mrc,half2.mrc] output=RUN",
+            example="'denoise.half_maps=[half1.mrc,half2.mrc]' output=DENOISED",
         ),
         Verb(
             name="postprocess",
             summary="resolution, filters and sharpening from two half maps",
-            example="species.half_maps=[half1.mrc,half2.mrc] species.diameter=280 output=RUN",
+            example="'species.half_maps=[half1.mrc,half2.mrc]' species.diameter=280 output=POST",
         ),
         Verb(
             name="population",
             summary="rotate, shift, expand or thin the particles of a species with its maps; make populations of M",
             example="action=expand_symmetry data.population=PROJECT/x.population output=EXPANDED",
+            more_examples=(
+                "action=rotate 'population.axis=[0,0,1]' population.angle_deg=45 data.particles=particles.star "
+                "'data.maps=[half1.mrc,half2.mrc]' output=TURNED",
+                "action=list data.population=PROJECT/x.population",
+            ),
         ),
         Verb(
             name="history",
             summary="list the states that a folder of results has had, or add the one it is in",
             example="history.folder=RUN",
+            more_examples=("history.folder=RUN history.message='before the new mask'",),
         ),
         Verb(
             name="diff",

@@ -32,7 +32,7 @@ def verb_help(verb: Verb, composer: Composer, overrides: Sequence[str]) -> str:
     parts = [
         f"mlit {verb.name}: {verb.summary}",
         f"usage: mlit {verb.name} [key=value ...] [-m] [--config-dir DIR] [--cfg job]",
-        f"example: mlit {verb.name} {verb.example}",
+        "\n".join(f"example: mlit {verb.name} {words}" for words in (verb.example, *verb.more_examples)),
     ]
     if composed.choices:
         groups = "\n".join(_group_lines(composer.folders, composed.choices))
