@@ -50,7 +50,7 @@ def test_command_of_the_unpacked_wheel_finds_its_configs(wheel, tmp_path):
     assert str(tmp_path / "mlit" / "conf") in done.stdout
 
 
-@pytest.mark.parametrize("extra", [None, "dev", "sim"])
+@pytest.mark.parametrize("extra", [None, "dev", "docs", "sim"])
 def test_every_requirement_is_pinned_within_its_range(extra):
     wanted = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
     for requirement in map(Requirement, wanted):
