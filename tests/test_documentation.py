@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -11,14 +12,20 @@ from types import ModuleType
 
 import pytest
 
+from mlit.cli.arguments import parse_arguments
+from mlit.cli.completion import COMMAND as COMPLETION
 from mlit.cli.composer import Composed, Composer
 from mlit.cli.config_folder import config_folder, group_options
 from mlit.cli.kinds import has_key
 from mlit.cli.registry import VERBS
+from mlit.cli.validation import validated_overrides
+from mlit.errors import InputError
+from mlit.project import recommend, recommend_blocks, recommend_read
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIGURES = ROOT / "docs" / "figures"
+PICTURES = ROOT / "docs" / "pictures"
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -43,10 +50,9 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.fixture(scope="module")
-def figures() -> ModuleType:
-    """The script that draws the figures, as a module."""
-    loader = SourceFileLoader("draw_figures", str(ROOT / "scripts" / "figures"))
+def script(name: str) -> ModuleType:
+    """A script as a module."""
+    loader = SourceFileLoader(f"script_{name}", str(ROOT / "scripts" / name))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -56,6 +62,12 @@ def figures() -> ModuleType:
     finally:
         sys.dont_write_bytecode = before
     return module
+
+
+@pytest.fixture(scope="module")
+def figures() -> ModuleType:
+    """The script that draws the figures, as a module."""
+    return script("figures")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +97,23 @@ def test_relative_links_resolve(page):
 def test_every_page_can_be_reached_from_the_index():
     linked = {(ROOT / "docs" / link.partition("#")[0]).resolve() for link in links(ROOT / "docs" / "index.md")}
     assert {page for page in PAGES if page.parent.name == "docs"} - {ROOT / "docs" / "index.md"} <= linked
+
+
+def test_pictures_are_those_of_the_script_and_shown():
+    drawn = {f"{name}.png" for name in script("pictures").PICTURES}
+    shown = {Path(link).name for page in PAGES for link in links(page) if link.endswith(".png")}
+    assert {path.name for path in PICTURES.iterdir()} == drawn == shown
+    assert sum(path.stat().st_size for path in PICTURES.iterdir()) < 300_000
+
+
+def test_the_thresholds_of_advice_are_those_of_the_code():
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([\d.]+) \|", text_of(ROOT / "docs" / "recommend.md"), re.MULTILINE)
+    modules = (recommend, recommend_blocks, recommend_read)
+    for name, value in rows:
+        found = [getattr(module, name) for module in modules if hasattr(module, name)]
+        assert found, f"recommend.md names {name}"
+        assert found[0] == pytest.approx(float(value), rel=2e-3)
+    assert len(rows) >= 12
 
 
 def test_every_figure_is_drawn_by_the_script_and_shown(figures):
@@ -126,7 +155,40 @@ def test_config_options_exist(page, configs):
 @every_page
 def test_commands_exist(page):
     for verb in re.findall(r"`(?:[^`]*\n)?\s*mlit ([a-z]+)\b", text_of(page)):
-        assert verb in VERBS, f"{page.name} names mlit {verb}"
+        assert verb in (*VERBS, COMPLETION), f"{page.name} names mlit {verb}"
+
+
+def commands_of(page: Path) -> Iterator[list[str]]:
+    """Words of every command in blocks and in the text, without the name of the program."""
+    blocks = re.findall(r"^```\n(.*?)^```", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    spans = [span.replace("\n", " ") for span in re.findall(r"(?<!`)`(mlit [^`]+)`(?!`)", prose_of(page))]
+    for line in (*lines, *spans):
+        if line.strip().startswith("mlit "):
+            plain = re.sub(r"\$[A-Z]+", "P/x", re.sub(r"\s[#>]\s.*$", "", line))
+            yield shlex.split(plain)[1:]
+
+
+@every_page
+def test_every_command_composes(page):
+    """Commands that leave something out are checked as far as they go."""
+    for verb, *words in commands_of(page):
+        given = [word for word in words if "…" not in word and ("=" in word or word.startswith("-"))]
+        if verb not in VERBS or "--help" in given:
+            continue
+        arguments = parse_arguments(given)
+        whole = given == words and any(word.startswith(("output=", "history.folder=")) for word in words)
+        try:
+            validated_overrides(Composer(verb), arguments.overrides, arguments.multirun, complete=whole)
+        except InputError as error:
+            pytest.fail(f"{page.name}: mlit {verb} {' '.join(words)}: {error}")
+
+
+def test_there_are_commands_to_compose():
+    counts = {page.name: sum(1 for _ in commands_of(page)) for page in PAGES}
+    assert counts["README.md"] >= 4
+    assert counts["running.md"] >= 20
+    assert counts["quickstart.md"] >= 6
 
 
 @every_page

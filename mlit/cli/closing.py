@@ -50,7 +50,7 @@ def closing_rows(run: RunFigures, scores: list[tuple[float, float]]) -> Iterator
         Resolution of the fits and held-out score of an image, for each iteration that fitted.
     """
     first, last = run.resolutions_angstrom[0], run.resolution_angstrom
-    yield "half maps agree (FSC 0.143) to, Å", f"{first:.2f}", f"{last:.2f}"
+    yield "half maps agree (FSC 0.143) to, Å", f"{first:.2f}" if run.moved else "", f"{last:.2f}"
     comparable = [score for detail, score in scores if math.isclose(detail, scores[-1][0], rel_tol=0.02)]
     if comparable:
         start = f"{comparable[0]:.3f}" if len(comparable) > 1 else ""
