@@ -79,7 +79,7 @@ def _print_advice(console: Console, folder: Path, settings: dict[str, Any], foun
     if any(advice.change for advice in found):
         console.print(
             "\nA trial fits the series with and without the change, and keeps it where images that the fit has not "
-            "seen are predicted better by twice the error of that gain.",
+            "seen are predicted better by twice the error of that gain; a block whose absence costs nothing goes.",
             soft_wrap=True,
         )
 
