@@ -23,6 +23,7 @@ _REPLACED = (
     "data.trajectories",
     "data.folder",
     "species.half_maps",
+    "more_species",
     "model.candidates",
     "model.compared_in_iteration",
     "model.defocus.search_um",
@@ -65,7 +66,7 @@ def next_command(run: Path, settings: Mapping[str, Any], advice: Advice, chosen:
         words = [word for word in words if _key(word).split(".")[0] in _INPUT]
         return _line(advice.verb, [word for word in words if not _key(word).startswith("species.half_maps")])
     if advice.verb == "weights":
-        words = [word for word in words if _key(word).split(".")[0] in (*_INPUT, "experiment")]
+        words = [word for word in words if _key(word).split(".")[0] in (*_INPUT, "more_species", "experiment")]
     return _line(advice.verb, [*words, f"output={_next_folder(run)}"])
 
 
@@ -97,15 +98,29 @@ def _input_words(run: Path, settings: Mapping[str, Any]) -> list[str]:
     data, species = settings["data"], settings["species"]
     if not (run / "parameters").is_dir():
         return _same_input(settings)
+    more = _more_species(settings, run)
     refined = [
         f"data.particles={run / species['name'] / 'particles.star'}",
         f"data.processing={run / 'warp_tiltseries'}",
     ]
     if "optimisation_set" in data:
-        return ["data=relion", f"data.optimisation_set={run / 'relion' / 'optimisation_set.star'}", *_diameter(species)]
-    if "population" in data:
-        return ["data=population", f"data.population={data['population']}", *refined, "species.half_maps=[]"]
-    return [f"data.settings={data['settings']}", *refined, *_diameter(species)]
+        folder = run / "relion" / species["name"] if more else run / "relion"
+        words = ["data=relion", f"data.optimisation_set={folder / 'optimisation_set.star'}", *_diameter(species)]
+    elif "population" in data:
+        words = ["data=population", f"data.population={data['population']}", *refined, "species.half_maps=[]"]
+    else:
+        words = [f"data.settings={data['settings']}", *refined, *_diameter(species)]
+    return [*words, *more]
+
+
+def _more_species(settings: Mapping[str, Any], run: Path | None = None) -> list[str]:
+    """Word for further species, with the poses that a run has ended with, or with those of the input."""
+    entries = []
+    for one in settings.get("more_species") or ():
+        given = {key: value for key, value in one.items() if value is not None and key != "half_maps"}
+        refined = {} if run is None else {"particles": str(run / one["name"] / "particles.star")}
+        entries.append(given | refined)
+    return [f"more_species={_hydra_text(entries)}"] if entries else []
 
 
 def _same_input(settings: Mapping[str, Any]) -> list[str]:
@@ -113,7 +128,8 @@ def _same_input(settings: Mapping[str, Any]) -> list[str]:
     data = {key: value for key, value in settings["data"].items() if isinstance(value, str) and key != "series"}
     kind = next((kind for kind in ("population", "settings") if kind in data), "relion")
     words = [f"data={kind}"] if kind != "settings" else []
-    return [*words, *(f"data.{key}={value}" for key, value in data.items()), *_diameter(settings["species"])]
+    words += [f"data.{key}={value}" for key, value in data.items()]
+    return [*words, *_diameter(settings["species"]), *_more_species(settings)]
 
 
 def _diameter(species: Mapping[str, Any]) -> list[str]:

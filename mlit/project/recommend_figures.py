@@ -32,7 +32,7 @@ class SeriesFigures:
     Attributes
     ----------
     particles
-        That have a pose in it.
+        Of all species that have a pose in it.
     images
         Images that took part in its last fit.
     held_out
@@ -61,7 +61,7 @@ class Movement:
 
 @dataclass(frozen=True)
 class RunFigures:
-    """All that the rules look at.
+    """All that the rules look at; of several species, what is one number is that of the finest map.
 
     Attributes
     ----------

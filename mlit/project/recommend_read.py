@@ -24,6 +24,7 @@ from mlit.project.recommend_figures import BlockFigures, Movement, RunFigures, S
 OUTLIER = 4.0  # widths of a prior
 SAME_DETAIL = 0.95  # times the resolution of an earlier fit: hardly finer
 SETTINGS = Path("checkpoints", "config.json")
+RESOLUTION = "fsc_0.143_angstrom"  # column of the metrics; behind NAME/ for species after the first
 Row = Mapping[str, str]
 
 
@@ -49,15 +50,20 @@ def run_before(settings: Mapping[str, Any]) -> Path | None:
     data = settings["data"]
     named = data.get("processing") or data.get("optimisation_set")
     folder = Path(named).parent if named else None
-    if folder is not None and folder.name == "relion":
-        folder = folder.parent
+    if folder is not None and "relion" in (folder.name, folder.parent.name):
+        folder = folder.parent if folder.name == "relion" else folder.parent.parent
     return (
         folder if folder is not None and all((folder / name).is_file() for name in ("summary.json", SETTINGS)) else None
     )
 
 
+def species_of(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the settings of all species of a run, in order."""
+    return [settings["species"], *(settings.get("more_species") or ())]
+
+
 def read_run(run: Path) -> RunFigures:
-    """Collect the figures of a finished run.
+    """Collect the figures of a finished run; of several species, maps and poses are those of the finest map.
 
     Raises
     ------
@@ -66,8 +72,9 @@ def read_run(run: Path) -> RunFigures:
     """
     settings = read_settings(run)
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    name = next(iter(summary["species"]))
-    particles = read_particles(run / name / "particles.star")
+    name = min(summary["species"], key=lambda name: summary["species"][name]["resolution_angstrom"])
+    species = next(one for one in species_of(settings) if one["name"] == name)
+    tables = {one: read_particles(run / one / "particles.star") for one in summary["species"]}
     rows = _rows(run / "metrics.csv")
     model = {key: dict(value) for key, value in settings["model"].items() if isinstance(value, dict)}
     for change in chosen_changes(summary["chosen"]):
@@ -76,17 +83,16 @@ def read_run(run: Path) -> RunFigures:
     headers = {path.stem: TiltSeriesXml.read(path) for path in sorted((run / "warp_tiltseries").glob("*.xml"))}
     voltage = next((xml.ctf_number("Voltage", 300.0) for xml in headers.values()), 300.0)
     error = summary["expected_error"] or {}
-    species = settings["species"]
     return RunFigures(
-        series=tuple(_series(rows, particles, headers)),
+        series=tuple(_series(rows, list(tables.values()), headers)),
         diameter_angstrom=float(species["diameter"]),
         finest_angstrom=1 / float(read_fsc_star(run / name / "fsc.star").frequency_per_angstrom[-1]),
-        resolutions_angstrom=_resolutions(rows, summary["species"][name]["resolution_angstrom"]),
+        resolutions_angstrom=_resolutions(rows, name, summary["species"][name]["resolution_angstrom"]),
         model=model,
         fitted_to_angstrom=summary["fit_resolution_angstrom"],
         moved=tuple(_moved(rows)),
         expected_error=Movement(error.get("position_angstrom", math.nan), error.get("rotation_deg", math.nan)),
-        pose_error_angstrom=_pose_error(particles),
+        pose_error_angstrom=_pose_error(tables[name]),
         blocks=_blocks(sorted((run / "parameters").glob("*.csv"))),
         left_out=summary["left_out"],
         wavelength_angstrom=electron_wavelength_angstrom(voltage),
@@ -142,7 +148,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _series(
-    rows: Sequence[Row], particles: ParticleTable, headers: Mapping[str, TiltSeriesXml]
+    rows: Sequence[Row], particles: Sequence[ParticleTable], headers: Mapping[str, TiltSeriesXml]
 ) -> Iterable[SeriesFigures]:
     """Describe the series of the last iteration that have results."""
     last = max(int(row["iteration"]) for row in rows)
@@ -153,7 +159,7 @@ def _series(
         size = headers[name].volume_size_angstrom
         yield SeriesFigures(
             name,
-            int((particles.series_name == name).sum()),
+            sum(int((table.series_name == name).sum()) for table in particles),
             images,
             float(row["held_out_log_likelihood"]) / images if images else math.nan,
             row["status"].startswith("rejected"),
@@ -161,9 +167,10 @@ def _series(
         )
 
 
-def _resolutions(rows: Sequence[Row], final: float) -> tuple[float, ...]:
-    """Resolution after each iteration; the last is that of the final map."""
-    reached = {int(row["iteration"]): float(row["fsc_0.143_angstrom"]) for row in rows}
+def _resolutions(rows: Sequence[Row], species: str, final: float) -> tuple[float, ...]:
+    """Resolution of a species after each iteration; the last is that of the final map."""
+    column = f"{species}/{RESOLUTION}" if f"{species}/{RESOLUTION}" in rows[0] else RESOLUTION
+    reached = {int(row["iteration"]): float(row[column]) for row in rows}
     return (*(reached[iteration] for iteration in sorted(reached)[:-1]), final)
 
 

@@ -119,3 +119,17 @@ def test_what_a_run_has_chosen_is_kept_and_not_compared_again(run):
 
 def test_advice_to_look_has_no_command(run):
     assert next_command(run, settings(), Advice("look", "", "")) == ""
+
+
+def test_further_species_go_on_from_their_own_poses(run):
+    more = [
+        {"name": "b", "particles": "P/b.star", "diameter": 160.0, "symmetry": "C2", "half_maps": None, "mask": None}
+    ]
+    two = settings() | {"more_species": more}
+    words = words_of(next_command(run, two, AGAIN))[1]
+    assert "more_species=[{name: b, particles: RUN1/b/particles.star, diameter: 160.0, symmetry: C2}]" in words
+    assert "more_species" not in next_command(run, two, Advice("", "", "inspect"))
+    two = settings("relion") | {"more_species": more}
+    assert "data.optimisation_set=RUN1/relion/ribosome/optimisation_set.star" in next_command(run, two, AGAIN)
+    (run / "parameters").rmdir()
+    assert "particles: P/b.star" in next_command(run, settings() | {"more_species": more}, AGAIN)
