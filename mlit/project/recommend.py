@@ -13,9 +13,11 @@ SETTLED = 1.0  # expected errors: what moves less than that is done
 GAINED = 0.03  # finer resolution by an iteration: it may go on
 NEAR_NYQUIST = 1.05  # times the finest detail that the maps can hold
 BEST_TO_WORST = 2.0  # held-out score of the best series over that of the worst: they differ in quality
+SEARCH_UM = 0.3  # on either side, where the defocus is searched
 OUTLIERS = 0.01  # share of the tilts whose defocus was far off
 MOTION_PER_ERROR = math.sqrt(12)  # a line over the exposure is known that many times worse than its mean
-FALSE_TOO_MANY = 2.0  # times the share of false picks that was expected
+FALSE_TOO_MANY = 2.0  # times the number of false picks that was expected
+FALSE_SURE = 3.0  # standard deviations of that number
 MORE_PARTICLES = 0.95  # of the resolution, reached with twice the particles: that is worth while
 
 
@@ -96,8 +98,9 @@ def _bad_series(run: RunFigures) -> Iterator[Advice]:
 
 
 def _false_picks(run: RunFigures) -> Iterator[Advice]:
-    share = run.suspects.get("false pick", 0) / max(run.particles, 1)
-    if share > FALSE_TOO_MANY * run.false_fraction and run.false_fraction > 0:
+    found, expected = run.suspects.get("false pick", 0), run.false_fraction * run.particles
+    share = found / max(run.particles, 1)
+    if found > max(FALSE_TOO_MANY * expected, expected + FALSE_SURE * math.sqrt(expected)) > 0:
         share = min(share, 0.9)
         yield Advice(
             f"expect {100 * share:.0f} % of false picks",
@@ -109,13 +112,14 @@ def _false_picks(run: RunFigures) -> Iterator[Advice]:
 
 def _defocus_far_off(run: RunFigures) -> Iterator[Advice]:
     found, arguments = run.blocks.get("defocus"), run.model.get("defocus", {})
-    if found is None or found.outliers < OUTLIERS or arguments.get("search_um"):
+    passable_um = run.detail_angstrom**2 / run.wavelength_angstrom / 1e4  # half a turn of the CTF
+    if found is None or found.outliers < OUTLIERS or arguments.get("search_um") or passable_um > SEARCH_UM:
         return
     yield Advice(
         "search the defocus",
         f"{100 * found.outliers:.0f} % of the tilts ended more than four widths of the prior from where they "
         "started, and a fit alone may stop at the wrong one",
-        words=("model.defocus.search_um=0.3", "schedule=once"),
+        words=(f"model.defocus.search_um={SEARCH_UM}", "schedule=once"),
     )
 
 

@@ -194,10 +194,14 @@ def test_more_false_picks_than_expected():
     run = replace(DONE, suspects={"false pick": 24})
     assert only(run, "expect 20 % of false picks").words[0] == "species.false_fraction=0.20"
     assert said(replace(DONE, suspects={"false pick": 12})) == ["stop, and look at the map"]
+    few = replace(DONE, series=tuple(replace(one, particles=7) for one in SERIES), suspects={"false pick": 3})
+    assert not [what for what in said(few) if "false picks" in what]
 
 
 def test_a_defocus_far_off_is_searched():
     far = replace(DONE, blocks=BLOCKS | {"defocus": BlockFigures(0.09, 0.02, 0.05, outliers=0.03)})
+    assert "search the defocus" not in said(far)
+    far = replace(far, resolutions_angstrom=(7.0, 7.0), fitted_to_angstrom=7.0)
     assert only(far, "search the defocus").words[0] == "model.defocus.search_um=0.3"
     assert "search the defocus" not in said(with_model(far, defocus={"search_um": 0.3}))
 
