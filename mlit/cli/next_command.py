@@ -16,6 +16,7 @@ _REPLACED = (
     "schedule",
     "schedule.iterations",
     "data",
+    "data.species",
     "data.particles",
     "data.processing",
     "data.optimisation_set",
@@ -108,6 +109,7 @@ def _input_words(run: Path, settings: Mapping[str, Any]) -> list[str]:
         words = ["data=relion", f"data.optimisation_set={folder / 'optimisation_set.star'}", *_diameter(species)]
     elif "population" in data:
         words = ["data=population", f"data.population={data['population']}", *refined, "species.half_maps=[]"]
+        words += [f"data.species={data['species']}"] if data.get("species") else []
     else:
         words = [f"data.settings={data['settings']}", *refined, *_diameter(species)]
     return [*words, *more]

@@ -129,6 +129,11 @@ def test_further_species_go_on_from_their_own_poses(run):
     words = words_of(next_command(run, two, AGAIN))[1]
     assert "more_species=[{name: b, particles: RUN1/b/particles.star, diameter: 160.0, symmetry: C2}]" in words
     assert "more_species" not in next_command(run, two, Advice("", "", "inspect"))
+    population = settings("population") | {"more_species": [more[0] | {"species": "B"}]}
+    population = population | {"data": population["data"] | {"species": "A"}}
+    words = words_of(next_command(run, population, AGAIN))[1]
+    assert "data.species=A" in words
+    assert any(word.startswith("more_species=[{name: b, particles: RUN1/b/") for word in words)
     two = settings("relion") | {"more_species": more}
     assert "data.optimisation_set=RUN1/relion/ribosome/optimisation_set.star" in next_command(run, two, AGAIN)
     (run / "parameters").rmdir()
