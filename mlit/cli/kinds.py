@@ -34,6 +34,7 @@ KINDS_WITHOUT_DEFAULT = {
     "data.trajectories": Kind.TEXT,
     "data.folder": Kind.TEXT,
     "data.series": Kind.TEXTS,
+    "data.bad_tilts": Kind.TEXT,
     "data.coordinate_pixel_size_angstrom": Kind.NUMBER,
     "species.name": Kind.TEXT,
     "species.diameter": Kind.NUMBER,

@@ -36,6 +36,7 @@ def _warp(data: Mapping[str, Any], diameter: float | None) -> Project:
         diameter,
         data["coordinate_pixel_size_angstrom"],
         data["processing"],
+        data["bad_tilts"],
     )
 
 
@@ -48,4 +49,5 @@ def _relion(data: Mapping[str, Any], diameter: float | None) -> Project:
         diameter,
         data["coordinate_pixel_size_angstrom"],
         data["references"],
+        data["bad_tilts"],
     )

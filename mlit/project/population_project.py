@@ -12,6 +12,7 @@ from mlit.io.particles import ParticleTable, read_particles
 from mlit.io.series_names import series_key
 from mlit.io.warp.settings import WarpSettings
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
+from mlit.project.bad_tilts import read_bad_tilts
 from mlit.project.particle_places import match_series
 from mlit.project.population_tree import PopulationTree, read_population_tree
 from mlit.project.project import Project
@@ -38,6 +39,7 @@ def load_population_project(
     processing: Path | str | None = None,
     particles: Path | str | None = None,
     coordinate_pixel_size_angstrom: float | None = None,
+    bad_tilts: Path | str | None = None,
 ) -> Project:
     """Read and check one species of a population and the tilt series of all its sources.
 
@@ -49,7 +51,7 @@ def load_population_project(
         The `.population` file.
     species : str, optional
         Name or beginning of the GUID; needed where there are several.
-    series_glob, exclude, processing, coordinate_pixel_size_angstrom
+    series_glob, exclude, processing, coordinate_pixel_size_angstrom, bad_tilts
         As in `load_warp_project`.
     particle_diameter_angstrom : float, optional
         Of the molecule; by default that of the species.
@@ -66,6 +68,8 @@ def load_population_project(
     chosen = tree.choose_species(species)
     series = _series_of_sources(tree, processing)
     selected = select_series(sorted(series.settings), series_glob, exclude)
+    bad = read_bad_tilts(bad_tilts)
+    bad.check_series(series.settings)
     xmls: dict[str, TiltSeriesXml] = {}
     failures: dict[str, str] = {}
     for name in selected:
@@ -82,6 +86,7 @@ def load_population_project(
         failures | strangers(table, list(series.settings)),
         particle_diameter_angstrom or chosen.diameter_angstrom,
         table_path,
+        bad,
     )
 
 

@@ -19,6 +19,7 @@ from mlit.io.relion5.tomograms import Tomogram, read_tomograms
 from mlit.io.relion5.trajectories import motion_of, read_trajectories
 from mlit.io.relion_particles import RelionScale
 from mlit.io.series_names import series_key
+from mlit.project.bad_tilts import read_bad_tilts, without_bad_tilts
 from mlit.project.particle_places import match_series
 from mlit.project.project import Project, RelionSource, SeriesInput
 from mlit.project.relion_geometry import RelionSeries, series_xml, tilt_order
@@ -117,6 +118,7 @@ def load_relion_project(
     particle_diameter_angstrom: float | None = None,
     coordinate_pixel_size_angstrom: float | None = None,
     references: bool = True,
+    bad_tilts: Path | str | None = None,
 ) -> Project:
     """Read and check a whole project without reading the pixels of its images.
 
@@ -127,7 +129,7 @@ def load_relion_project(
     ----------
     files : RelionFiles
         See `find_files`.
-    series_glob, exclude, particle_diameter_angstrom, coordinate_pixel_size_angstrom
+    series_glob, exclude, particle_diameter_angstrom, coordinate_pixel_size_angstrom, bad_tilts
         As in `load_warp_project`.
     references : bool
         Whether to offer the half maps and the mask that the optimisation set names.
@@ -141,6 +143,8 @@ def load_relion_project(
     tomograms = {tomogram.name: tomogram for tomogram in read_tomograms(files.tomograms)}
     names = tuple(sorted(tomograms))
     selected = select_series(names, series_glob, exclude)
+    bad = read_bad_tilts(bad_tilts)
+    bad.check_series(names)
     source = RelionParticles.read(files.particles)
     _warn_of_magnification(source)
     table = _read_table(source, tomograms, coordinate_pixel_size_angstrom)
@@ -165,6 +169,7 @@ def load_relion_project(
     series, failures = usable_series(
         files.tomograms, files.particles, selected, table, load, strangers(table, names), particle_diameter_angstrom
     )
+    series, failures = without_bad_tilts(series, failures, bad)
     pixel = _one_pixel(series, files.tomograms)
     return Project(
         settings_path=files.listed_in,
@@ -172,7 +177,7 @@ def load_relion_project(
         particles=with_motion(table, series, motion) if motion else table,
         failures=failures,
         pixel_size_angstrom=pixel,
-        input_paths=files.inputs,
+        input_paths=(*files.inputs, *bad.inputs),
         half_maps=files.half_maps if references else None,
         mask=files.mask if references else None,
         relion=RelionSource(source, tomograms, tilts, orders, files.folder),

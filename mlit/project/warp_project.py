@@ -11,6 +11,7 @@ from mlit.io.particles import ParticleTable, read_particles
 from mlit.io.series_names import series_key
 from mlit.io.warp.settings import WarpSettings, read_settings
 from mlit.io.warp.tilt_series_xml import TiltSeriesXml
+from mlit.project.bad_tilts import BadTilts, read_bad_tilts
 from mlit.project.particle_places import match_series
 from mlit.project.project import Project, SeriesInput
 from mlit.project.selection import select_series, series_names
@@ -26,6 +27,7 @@ def load_warp_project(
     particle_diameter_angstrom: float | None = None,
     coordinate_pixel_size_angstrom: float | None = None,
     processing: Path | str | None = None,
+    bad_tilts: Path | str | None = None,
 ) -> Project:
     """Read and check a whole project without reading the pixels of its images.
 
@@ -48,16 +50,20 @@ def load_warp_project(
         Å per unit of `rlnCoordinate*`, where the particle file is wrong about it.
     processing : Path or str, optional
         Folder of the tilt-series XML files, where it is not that of the settings: results of an earlier run.
+    bad_tilts : Path or str, optional
+        Table of tilts to switch off, see `mlit.project.bad_tilts`.
 
     Raises
     ------
     InputError
-        If settings or particle file are at fault, the processing folder is absent, no particle lies in any
-        series, one half set is empty, or no series is left.
+        If settings, particle file or table of bad tilts are at fault, the processing folder is absent, no particle
+        lies in any series, one half set is empty, or no series is left.
     """
     project_settings = _settings(settings, processing)
     names = series_names(project_settings)
     selected = select_series(names, series_glob, exclude)
+    bad = read_bad_tilts(bad_tilts)
+    bad.check_series(names)
     xmls, failures = read_xmls(selected, project_settings)
     table = _read_table(Path(particles), project_settings, xmls, coordinate_pixel_size_angstrom)
     table = match_series(table, names, Path(particles))
@@ -69,6 +75,7 @@ def load_warp_project(
         failures | strangers(table, names),
         particle_diameter_angstrom,
         Path(particles),
+        bad,
     )
 
 
@@ -80,6 +87,7 @@ def collect_series(
     failures: Mapping[str, str],
     particle_diameter_angstrom: float | None,
     particles: Path,
+    bad_tilts: BadTilts,
 ) -> Project:
     """Put a project together from the metadata of its series.
 
@@ -99,17 +107,22 @@ def collect_series(
         As in `load_warp_project`.
     particles : Path
         The particle file, for messages.
+    bad_tilts : BadTilts
+        Tilts to switch off.
 
     Raises
     ------
     InputError
-        If no series is left, or a half set is empty.
+        If no series is left, a half set is empty, or a bad tilt is none.
     """
+    used = {name: bad_tilts.applied(name, xml) for name, xml in xmls.items()}
 
     def load(name: str, index: np.ndarray) -> SeriesInput:
         if name not in xmls:
             raise InputError(failures[name])
-        return load_series(name, xmls[name], settings[name], index)
+        if xmls[name].use_tilt.any() and not used[name].use_tilt.any():
+            raise InputError(f"{bad_tilts.path} switches all tilts off")
+        return load_series(name, used[name], settings[name], index)
 
     series, failed = usable_series(path, particles, tuple(settings), table, load, failures, particle_diameter_angstrom)
     return Project(
@@ -118,7 +131,7 @@ def collect_series(
         particles=table,
         failures=failed,
         pixel_size_angstrom=series[0].pixel_size_angstrom,
-        input_paths=(path, particles),
+        input_paths=(path, particles, *bad_tilts.inputs),
     )
 
 

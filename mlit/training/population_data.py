@@ -83,6 +83,7 @@ def load_population(cfg: DictConfig) -> Project:
         data.processing,
         data.particles,
         data.coordinate_pixel_size_angstrom,
+        data.bad_tilts,
     )
 
 
