@@ -1,6 +1,7 @@
 """Say what a project holds and what is wrong with it."""
 
 import sys
+from collections.abc import Sequence
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -10,16 +11,19 @@ from rich.table import Table
 from mlit.cli.project_summary import SeriesSummary, summarise
 from mlit.maps.references import ReferenceSettings
 from mlit.project.any_project import read_project
+from mlit.project.checks import check_project
+from mlit.project.findings import Finding, Severity
 from mlit.project.project import Project
 from mlit.training.memory import RunSize, estimate_memory
 from mlit.training.population_data import is_population, load_population, with_species
 from mlit.training.series_setup import assign_groups, map_box
 
 _WIDTH_WITHOUT_TERMINAL = 170  # characters, so that no column is cut in a log
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
 def run(cfg: DictConfig) -> None:
-    """Print every series with its figures, the series set aside with reasons, and the memory needed.
+    """Print every series with its figures, the series set aside with reasons, findings, and the memory needed.
 
     Parameters
     ----------
@@ -34,13 +38,31 @@ def run(cfg: DictConfig) -> None:
     cfg = with_species(cfg)
     diameter = cfg.species.diameter
     project = load_population(cfg) if is_population(cfg) else read_project(cfg.data, diameter)
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
+    console = new_console()
+    print_project(console, project)
+    print_findings(console, [one for one in check_project(project, diameter) if one.series not in project.failures])
+    console.print(_memory_line(project, diameter))
+
+
+def new_console() -> Console:
+    """Where pages go: a terminal, or a file with room for every column."""
+    return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
+
+
+def print_project(console: Console, project: Project) -> None:
+    """Print every series with its figures, those that are set aside, and the sum."""
     summaries = summarise(project)
     console.print(_series_table(summaries))
     for name, reason in project.failures.items():
         console.print(f"[red]set aside[/red] {escape(name)}: {escape(reason)}", soft_wrap=True)
     console.print(_total_line(summaries, len(project.failures)))
-    console.print(_memory_line(project, diameter))
+
+
+def print_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """Print one line for each finding."""
+    for finding in findings:
+        colour = _COLOURS[finding.severity]
+        console.print(f"[{colour}]{finding.severity.value}[/{colour}] {escape(str(finding))}", soft_wrap=True)
 
 
 def _series_table(summaries: list[SeriesSummary]) -> Table:

@@ -82,6 +82,11 @@ VERBS = {
             example=f"{_PROJECT} species.diameter=280",
         ),
         Verb(
+            name="check",
+            summary="check a project on its images: places, sign of depth, units; and say what refine would do",
+            example=f"{_PROJECT} species.diameter=280 output=CHECK",
+        ),
+        Verb(
             name="import",
             summary="put alignments of IMOD or AreTomo into the metadata of a project",
             example="data.settings=PROJECT/warp_tiltseries.settings import.alignments=FOLDER "

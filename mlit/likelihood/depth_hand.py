@@ -72,7 +72,7 @@ class HandEvidence:
 
 
 def _normal_score(log_tail: float) -> float:
-    """Standard deviations beyond which a normal distribution has this share, given as its logarithm."""
+    """Return the standard deviations beyond which a normal distribution has a share, given as its logarithm."""
     if log_tail > -600:
         return float(stats.norm.isf(math.exp(log_tail)))
     return math.sqrt(-2 * log_tail)  # where the share itself is too small to be written
@@ -86,9 +86,7 @@ class Fit:
     power: Float[Tensor, "particle tilt"]
 
 
-def compare(
-    images: ParticleImages, view: View, table: ReferenceTable, map_index: Int[Tensor, " particle"]
-) -> Fit:
+def compare(images: ParticleImages, view: View, table: ReferenceTable, map_index: Int[Tensor, " particle"]) -> Fit:
     """Compare the images of each particle with its reference.
 
     Parameters

@@ -205,7 +205,7 @@ def _check_columns(path: Path, columns: set[str]) -> None:
 
 
 def _names(movie: str) -> set[str]:
-    """Return what an image may be called: its file with and without folder and extension; in a stack its section too."""
+    """Return what an image may be called: its file with or without folder and extension; in a stack its section too."""
     section, _, file = movie.rpartition("@")
     name = PurePosixPath(file).name
     if section:

@@ -12,6 +12,7 @@ from mlit.io.series_names import series_key
 from mlit.project.selection import shown
 
 _MARGIN_FRACTION = 0.05  # of the longest edge of the volume, where the diameter is not known
+FACTORS = (2, 3, 4, 6, 8, 10, 12, 16)  # by which units of coordinates usually are wrong
 
 
 def match_series(particles: ParticleTable, names: Sequence[str], path: Path) -> ParticleTable:
@@ -62,8 +63,28 @@ def check_inside(
         return
     first = int(np.flatnonzero(outside)[0])
     place = ", ".join(f"{x:.0f}" for x in position[first, 0])
+    factor = likely_factor(position.reshape(-1, 3), size)
+    hint = (
+        "" if factor is None else f"; with a unit {factor} times smaller (data.coordinate_pixel_size_angstrom) all fit"
+    )
     raise InputError(
         f"{path}: row {particle_index[first] + 1}: position ({place}) Å lies far outside the volume of "
         f"{' × '.join(f'{x:.0f}' for x in size)} Å ({int(outside.sum())} of {len(position)} particles of the "
-        "series do); check pixel size and binning of the coordinates"
+        f"series do); check pixel size and binning of the coordinates{hint}"
     )
+
+
+def likely_factor(position: np.ndarray, size: np.ndarray) -> int | None:
+    """Return the smallest usual factor by which positions must shrink to lie inside; None where none is enough.
+
+    Parameters
+    ----------
+    position : ndarray "particle 3"
+        In Å from the corner.
+    size : ndarray "3"
+        Of the volume in Å.
+    """
+    if position.min() < 0:
+        return None
+    reach = float((position / size).max())
+    return next((factor for factor in FACTORS if reach <= factor), None)
