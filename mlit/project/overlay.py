@@ -22,11 +22,17 @@ MOST_PIXELS = 1500  # along a side that is drawn
 
 
 def tilts_to_draw(series: SeriesInput) -> list[int]:
-    """Tilts in use nearest to 0° and to half the largest angle on either side, in file order."""
+    """Return the tilt in use nearest to 0°, and on either side the one nearest to half the largest angle there."""
     used = series.use_tilt.nonzero().flatten()
     angle = series.geometry.tilt_angle_rad[used]
-    wanted = (0.0, float(angle.min()) / 2, float(angle.max()) / 2)
-    return sorted({int(used[(angle - value).abs().argmin()]) for value in wanted})
+    lowest = angle[angle.abs().argmin()]
+    drawn = {int(used[angle.abs().argmin()])}
+    for beside in (angle < lowest, angle > lowest):
+        if beside.any():
+            side = angle[beside]
+            middle = side[side.abs().argmax()] / 2
+            drawn.add(int(used[beside][(side - middle).abs().argmin()]))
+    return sorted(drawn)
 
 
 def write_overlay(path: Path, series: SeriesInput, project: Project, diameter_angstrom: float) -> None:
