@@ -16,7 +16,7 @@ from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, referen
 from mlit.project.project import Project, SeriesInput
 from mlit.training.data import TiltSeriesDataset
 from mlit.training.memory import CACHE_BYTES
-from mlit.training.series_setup import Species, make_context, make_model, map_box
+from mlit.training.series_setup import Species, SpeciesInput, make_context, make_model, map_box
 from mlit.training.series_step import BYTES_PER_INSERTION, SeriesContext, add_to_maps, cut
 
 FINEST_ANGSTROM = 8.0  # finer detail would cost time, and depth shows before
@@ -77,8 +77,8 @@ def compare_hands(
     seed
         Of the draw.
     """
-    thinned = [_thinned(series, project, particles_per_series, seed) for series in project.series]
-    dataset = TiltSeriesDataset(project, thinned, species.diameter_angstrom, CACHE_BYTES)
+    thinned = tuple(_thinned(series, project, particles_per_series, seed) for series in project.series)
+    dataset = TiltSeriesDataset([replace(project, series=thinned)], species.diameter_angstrom, CACHE_BYTES)
     group = torch.from_numpy(project.particles.half_set) - 1
     sides = {series.name: _both_signs(series, project, group, species) for series in thinned}
     apart = replace(references, shared_resolution_angstrom=0.0)
@@ -88,8 +88,8 @@ def compare_hands(
     for name, images in _readable(dataset):
         for side in sides[name]:
             amplitude = side.context.amplitude_prior
-            weight = torch.ones(len(side.context.group), len(amplitude))
-            add_to_maps(sums, side.model, images, side.context, amplitude, weight, box * pixel)
+            weight = torch.ones(len(side.context.members[0].group), len(amplitude))
+            add_to_maps(sums, side.model, images, side.context, 0, amplitude, weight, box * pixel)
     halves = half_maps(sums, species.map_symmetry, apart, seed=seed)
     maps = reference_maps(sums, halves, species.map_symmetry, apart)
     scores = {
@@ -120,8 +120,8 @@ def _both_signs(series: SeriesInput, project: Project, group: Tensor, species: S
 
     def with_sign(inverted: bool) -> _Sided:
         one = replace(series, geometry=replace(series.geometry, depth_inverted=inverted))
-        model = make_model(one, project.particles, {"poses": SAME_POSES})
-        return _Sided(model, make_context(one, project.particles, group, species))
+        inputs = [SpeciesInput(species, one, project.particles, group)]
+        return _Sided(make_model(inputs, {"poses": SAME_POSES}), make_context(inputs))
 
     stated = series.geometry.depth_inverted
     return with_sign(stated), with_sign(not stated)
@@ -150,10 +150,10 @@ def _difference(
     for side in sides:
         with torch.no_grad():
             view = side.model()
-        other = 1 - side.context.group
+        other = 1 - side.context.members[0].group
         parts = [
             compare(batch, view.of(some), table, other[some])
-            for some, batch in cut(side.model, images, side.context, request, BYTES_PER_INSERTION)
+            for some, batch in cut(side.model, images, side.context, 0, request, BYTES_PER_INSERTION)
         ]
         fits.append(Fit(torch.cat([part.cross for part in parts]), torch.cat([part.power for part in parts])))
     return log_likelihood_ratio(*fits)
