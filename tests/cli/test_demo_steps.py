@@ -55,7 +55,7 @@ def test_comparison_of_the_start_with_itself(tmp_path):
     shutil.copy(project / "particles.star", output / "molecule" / "particles.star")
     frequency = torch.arange(11) / 100
     for path, slope in (
-        (output / "fsc" / "iteration_0.star", 20.0),
+        (output / "fsc" / "molecule" / "iteration_0.star", 20.0),
         (output / "molecule" / "fsc.star", 15.0),
         (output / "true_metadata" / "molecule" / "fsc.star", 10.0),
     ):

@@ -114,7 +114,8 @@ def test_noise_gives_no_resolution(noise, make_project, refine, tmp_path, refere
         words += [molecule.half_maps_of_truth(tmp_path, lowpass=20.0), molecule.mask_of_truth(tmp_path)]
     run = refine(noise, "model=coarse", *words)
     assert run.outcome.code == 0, run.outcome.stderr
-    before, after = (averaged_beyond(run.output / path, 30.0) for path in ("fsc/iteration_0.star", "particle/fsc.star"))
+    files = ("fsc/particle/iteration_0.star", "particle/fsc.star")
+    before, after = (averaged_beyond(run.output / path, 30.0) for path in files)
     assert after.max() < 0.143
     assert after.mean() < max(float(before.mean()), 0.0) + 0.02
     assert run.summary["species"]["particle"]["resolution_angstrom"] > 30
