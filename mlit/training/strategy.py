@@ -1,0 +1,37 @@
+"""How Lightning runs several processes that each refine tilt series of their own."""
+
+from datetime import timedelta
+from typing import Any
+
+from lightning.pytorch.strategies import DDPStrategy
+
+
+class SeriesStrategy(DDPStrategy):
+    """Several processes, each with the whole module and a share of the series.
+
+    Parameters belong to one series and thus to one process, and every training step ends its own optimisation. So
+    there are no gradients to average: the module is not wrapped. What the processes have to tell each other, they
+    do at the end of an epoch, see :mod:`mlit.training.ranks`. That is little, seldom, and from memory of the
+    computer (gloo), so one process need not have a GPU of its own for it.
+
+    Parameters
+    ----------
+    wait_hours
+        How long a process waits for the slowest.
+    """
+
+    def __init__(self, wait_hours: float = 168.0, **arguments: Any) -> None:
+        arguments = {"process_group_backend": "gloo", "timeout": timedelta(hours=wait_hours)} | arguments
+        super().__init__(**arguments)
+
+    def configure_ddp(self) -> None:
+        """Leave the module as it is."""
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes that Lightning has to keep in step: only this one.
+
+        With more it lets all wait for the first before every single batch, to see whether that was told to stop.
+        Shares are not equally long, so some would wait for ever.
+        """
+        return 1
