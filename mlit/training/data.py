@@ -15,10 +15,15 @@ from mlit.likelihood.shade import Shade
 from mlit.likelihood.tilt_images import TiltImages, even_fast_size, normalise
 from mlit.project.images import load_tilt_images
 from mlit.project.project import Project
+from mlit.training import ranks
 from mlit.training.memory import CACHE_BYTES
+from mlit.training.shares import cost, shares
 
 TILES_PER_DIAMETER = 4  # of those in which the beam is measured
 LEAST_TILE = 8  # pixels; smaller ones have too few to measure a variance
+
+
+NO_SERIES = -1  # stands for a series in the share of a process that has none
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class SeriesBatch:
     Attributes
     ----------
     name
-        Name of the series.
+        Name of the series; empty where a process has none to refine.
     images
         Normalised tilt images; None where they cannot be used.
     failure
@@ -69,6 +74,8 @@ class TiltSeriesDataset(Dataset):
 
     def __getitem__(self, index: int) -> SeriesBatch:
         """Read, check and normalise one series; a fault of its files is returned, not raised."""
+        if index == NO_SERIES:
+            return SeriesBatch("", None)
         if index in self.cache:
             return self.cache[index]
         series = self.series[index]
@@ -105,7 +112,7 @@ class TiltSeriesDataset(Dataset):
 
 
 class TiltSeriesDataModule(lightning.LightningDataModule):
-    """Serves the series of a project one by one, in the order of their names."""
+    """Serves the series of a project one by one, in the order of their names; to each process its share."""
 
     def __init__(self, projects: Sequence[Project], diameter_angstrom: float, cache_bytes: int = CACHE_BYTES) -> None:
         super().__init__()
@@ -115,6 +122,19 @@ class TiltSeriesDataModule(lightning.LightningDataModule):
         """Move the images of a series."""
         return batch.to(device)
 
+    @property
+    def share(self) -> list[int]:
+        """Series of this process; all species count as if they were as large as the largest."""
+        box = [self.dataset.diameter_angstrom / series.pixel_size_angstrom for series in self.dataset.series]
+        costs = [
+            sum(cost(project.series[index], side) for project in self.dataset.projects)
+            for index, side in enumerate(box)
+        ]
+        return shares(costs, ranks.count())[ranks.rank()]
+
     def train_dataloader(self) -> DataLoader:
-        """One series a batch; no worker processes, since the images of a series are large and kept."""
-        return DataLoader(self.dataset, batch_size=None, shuffle=False, num_workers=0)
+        """One series a batch; no worker processes, since the images of a series are large and kept.
+
+        Lightning ends a run whose loader is empty, so that a process without series gets a batch all the same.
+        """
+        return DataLoader(self.dataset, batch_size=None, sampler=self.share or [NO_SERIES], num_workers=0)

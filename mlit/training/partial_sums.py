@@ -8,12 +8,13 @@ import torch
 
 from mlit.fourier.insertion import FourierSums
 from mlit.io.atomic import atomic_write
+from mlit.training.ranks import is_first, own_path
 
 SECONDS_BETWEEN = 300.0  # of work that an interruption can cost
 
 
 class PartialSums:
-    """One file with the sums over the series done so far in an iteration.
+    """One file with the sums over the series done so far in an iteration, for each process of the run.
 
     The file can be large, so it is not written after every series. A short iteration never writes it.
 
@@ -26,8 +27,13 @@ class PartialSums:
     """
 
     def __init__(self, path: Path, seconds_between: float = SECONDS_BETWEEN) -> None:
-        self.path, self.seconds_between = path, seconds_between
+        self.shared_path, self.seconds_between = path, seconds_between
         self._written = time.monotonic()
+
+    @property
+    def path(self) -> Path:
+        """File of this process; one of a run of another number of processes is not taken up."""
+        return own_path(self.shared_path)
 
     def take_up(self, sums: FourierSums, epoch: int) -> list[str]:
         """Fill empty sums of an epoch with what was written down; return the names of the series in them."""
@@ -49,5 +55,8 @@ class PartialSums:
         self._written = time.monotonic()
 
     def drop(self) -> None:
-        """Forget the sums of an epoch that is over."""
-        self.path.unlink(missing_ok=True)
+        """Forget the sums of an epoch that is over, of all processes."""
+        if is_first():
+            path = self.shared_path
+            for file in (path, *path.parent.glob(f"{path.stem}_*_of_*{path.suffix}")):
+                file.unlink(missing_ok=True)
