@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from mlit.io.atomic import atomic_write
 from mlit.io.fsc_star import write_fsc_star
 from mlit.training.module import RefinementModule
+from mlit.training.ranks import is_first
 
 LOG = logging.getLogger("mlit")
 
@@ -74,6 +75,8 @@ class EpochReport(Checkpoint):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Log and write."""
+        if not is_first():
+            return
         module = _refinement(pl_module)
         reached = self._write_fscs(module, trainer.current_epoch)
         if module.settled:

@@ -15,6 +15,7 @@ from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optim.solvers import Solver
+from mlit.training import rank_log, ranks
 from mlit.training.data import SeriesBatch
 from mlit.training.ledger import SeriesLedger
 from mlit.training.map_maker import References
@@ -75,6 +76,7 @@ class RefinementModule(lightning.LightningModule):
         self.denoisers = nn.ModuleList(one for one in denoisers if one is not None)  # so that checkpoints hold them
         self.chosen: list[Candidate] = []
         self.settled = False
+        self._seen: list[str] = []  # by this process in the epoch under way
 
     def model(self, name: str) -> SeriesModel:
         """Parameters of one series."""
@@ -101,11 +103,18 @@ class RefinementModule(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Lay out empty sums and transform the references."""
+        rank_log.forget()
+        self._seen = []
         for molecule in self.molecules:
             molecule.begin(self.current_epoch, not self.settled, self.device)
 
+    def on_train_batch_start(self, batch: SeriesBatch, batch_idx: int) -> int | None:
+        """End the epoch at once in a process that has no series."""
+        return None if batch.name else -1
+
     def training_step(self, batch: SeriesBatch, batch_idx: int) -> None:
         """Fit one series, unless that is done already, and add it to the maps."""
+        self._seen.append(batch.name)
         if batch.images is None:
             self._leave_out(batch)
             return
@@ -244,6 +253,54 @@ class RefinementModule(lightning.LightningModule):
             self.series = nn.ModuleList(models)
 
     def on_train_epoch_end(self) -> None:
+        """Let the first process make maps of what all have done, and follow it.
+
+        Others could make the same maps, but not bit by bit the same on another processor. Then the processes might
+        part: one stops, another one goes on.
+        """
+        self._collect()
+        state = ranks.from_first(self._conclude, self.device)
+        if not ranks.is_first():
+            self._follow(state)
+
+    def _collect(self) -> None:
+        """Bring sums, parameters and findings of all processes to the first."""
+        for molecule in self.molecules:
+            ranks.add_up(molecule.maps.sums.rows)
+        signals = self.weighing.signals if self.weighing else {}
+        found = {name: (self.model(name).state_dict(), self.records[name], signals.get(name)) for name in self._seen}
+        for others, lines in ranks.gather((found, rank_log.take()), self.device)[1:]:
+            rank_log.say(lines)
+            for name, (state, record, signal) in others.items():
+                self.model(name).load_state_dict(state)
+                self.records[name] = record
+                if signal is not None:
+                    signals[name] = signal
+        if self.weighing is not None:
+            self.weighing.signals = {name: signals[name] for name in self.names if name in signals}
+
+    def _conclude(self) -> dict[str, Any] | None:
+        """Turn the sums into half maps and references; return what the next epoch starts from, if there is one."""
+        self._make_maps()
+        if self.trainer.should_stop or self.current_epoch + 1 == self.schedule.epochs:
+            return None
+        state: dict[str, Any] = {"state_dict": self.state_dict()}
+        self.on_save_checkpoint(state)
+        return state
+
+    def _follow(self, state: dict[str, Any] | None) -> None:
+        """Take over what the first process has concluded."""
+        for molecule in self.molecules:
+            molecule.end()
+        if self.weighing is not None:
+            self.weighing.signals = {}
+        if state is None:
+            self.trainer.should_stop = True
+            return
+        self.on_load_checkpoint(state)
+        self.load_state_dict(state["state_dict"])
+
+    def _make_maps(self) -> None:
         """Turn the sums into half maps and references."""
         if not any(molecule.maps.any_added for molecule in self.molecules):
             reasons = "; ".join(f"{name}: {record.status.status}" for name, record in self.records.items())

@@ -14,6 +14,7 @@ from mlit.errors import InputError
 from mlit.parallel import one_thread_each, reuse_memory
 from mlit.project.project import Project
 from mlit.project.relion_export import FOLDER
+from mlit.training import rank_log, ranks
 from mlit.training.assembly import load_projects, make_module, make_species, sizes_of
 from mlit.training.data import TiltSeriesDataModule
 from mlit.training.memory import check_memory, estimate_together
@@ -45,12 +46,14 @@ def refine(cfg: DictConfig) -> bool:
         If the input cannot be used, or the output holds a run with other settings.
     """
     started = time.monotonic()
+    rank_log.hold_back()
     reuse_memory()
     output = Path(cfg.output)
     check_config(cfg)
     claim_output(output, cfg)
     if (output / "summary.json").is_file():
         LOG.info("%s is finished already; give another output=… or delete it to run again", output)
+        ranks.leave_to_first()
         return False
     lightning.seed_everything(cfg.seed, verbose=False)
     species = [make_species(one) for one in species_configs(cfg)]  # what is wrong is said before files are read
@@ -59,9 +62,11 @@ def refine(cfg: DictConfig) -> bool:
         refuse_inputs_as_outputs(project, output, [one.name for one in species])
     module = make_module(projects, cfg)
     check_memory(estimate_together(sizes_of(projects, module)), cfg.memory_gib)
-    note_settings(output, cfg)
+    if ranks.is_first():
+        note_settings(output, cfg)
     data = TiltSeriesDataModule(projects, max(one.diameter_angstrom for one in species))
     fit(module, data, cfg)
+    ranks.leave_to_first()
     write_results(output, projects, module, cfg, time.monotonic() - started)
     return True
 
@@ -110,7 +115,8 @@ def refuse_inputs_as_outputs(project: Project, output: Path, species: Sequence[s
 
 def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -> None:
     """Run the epochs, from the last checkpoint if there is one."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     callbacks = [hydra.utils.instantiate(node) for node in cfg.callbacks.values()]
     logger = hydra.utils.instantiate(cfg.logger) if cfg.logger else False
     trainer = hydra.utils.instantiate(
@@ -124,4 +130,5 @@ def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*It is recommended to use .self.log.*")
         trainer.fit(module, datamodule=data, ckpt_path=resume)
