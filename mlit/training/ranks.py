@@ -11,12 +11,13 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 LOG = logging.getLogger("mlit")
@@ -26,6 +27,17 @@ Result = TypeVar("Result")
 def joined() -> bool:
     """Whether the processes know each other; before that, and in a run of one process, they do not."""
     return dist.is_available() and dist.is_initialized()
+
+
+class Meeting:
+    """The group in which the processes meet at the end of an epoch: they wait longer there than at their start."""
+
+    group: Any = None
+
+    @classmethod
+    def arrange(cls, wait: timedelta) -> None:
+        """Make it, with the time that the first to come waits for the last."""
+        cls.group = dist.new_group(backend="gloo", timeout=wait)
 
 
 def count() -> int:
@@ -73,7 +85,7 @@ def add_up(sums: Tensor) -> None:
     for part in sums:
         sent = part.cpu()
         with _in_company():
-            dist.reduce(sent, dst=0)
+            dist.reduce(sent, dst=0, group=Meeting.group)
         part.copy_(sent)
 
 
@@ -86,7 +98,7 @@ def gather(found: Any, device: torch.device | str = "cpu") -> list[Any]:
         return [found]
     mine, packed = _pack(found), [b""] * count() if is_first() else None
     with _in_company():
-        dist.gather_object(mine, packed, dst=0)
+        dist.gather_object(mine, packed, dst=0, group=Meeting.group)
     return [_unpack(one, device) for one in packed or ()]
 
 
@@ -118,13 +130,13 @@ def from_first(work: Callable[[], Result], device: torch.device | str = "cpu") -
 def _send(message: Any) -> None:
     box = [None if message is None else _pack(message)]
     with _in_company():
-        dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box, src=0, group=Meeting.group)
 
 
 def _receive(device: torch.device | str) -> Any:
     box: list[Any] = [None]
     with _in_company():
-        dist.broadcast_object_list(box, src=0)
+        dist.broadcast_object_list(box, src=0, group=Meeting.group)
     if box[0] is None:
         sys.exit(0)
     return _unpack(box[0], device)[0]
@@ -137,11 +149,14 @@ def _in_company() -> Iterator[None]:
     Raises
     ------
     KeyboardInterrupt
-        If another process has gone.
+        If another process has gone, in the first.
+    SystemExit
+        In the others, which leave it to the first to say so.
     """
     try:
         yield
     except RuntimeError as error:
+        leave_to_first()
         LOG.error("another process of this run has ended: %s", str(error).splitlines()[0])
         raise KeyboardInterrupt from error
 

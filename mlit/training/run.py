@@ -21,6 +21,7 @@ from mlit.training.memory import check_memory, estimate_together
 from mlit.training.module import RefinementModule
 from mlit.training.run_record import claim_output, note_settings
 from mlit.training.run_results import write_results
+from mlit.training.signals import end_with_first
 from mlit.training.species_configs import species_configs
 
 LOG = logging.getLogger("mlit")
@@ -47,6 +48,7 @@ def refine(cfg: DictConfig) -> bool:
     """
     started = time.monotonic()
     rank_log.hold_back()
+    end_with_first()
     reuse_memory()
     output = Path(cfg.output)
     check_config(cfg)

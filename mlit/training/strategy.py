@@ -1,9 +1,10 @@
 """How Lightning runs several processes that each refine tilt series of their own."""
 
 from datetime import timedelta
-from typing import Any
 
 from lightning.pytorch.strategies import DDPStrategy
+
+from mlit.training.ranks import Meeting
 
 
 class SeriesStrategy(DDPStrategy):
@@ -17,12 +18,17 @@ class SeriesStrategy(DDPStrategy):
     Parameters
     ----------
     wait_hours
-        How long a process waits for the slowest.
+        How long a process waits at the end of an epoch for the slowest.
     """
 
-    def __init__(self, wait_hours: float = 168.0, **arguments: Any) -> None:
-        arguments = {"process_group_backend": "gloo", "timeout": timedelta(hours=wait_hours)} | arguments
-        super().__init__(**arguments)
+    def __init__(self, wait_hours: float = 168.0) -> None:
+        super().__init__(process_group_backend="gloo")
+        self.wait = timedelta(hours=wait_hours)
+
+    def setup_distributed(self) -> None:
+        """Let the processes find each other, within the time that Lightning gives them."""
+        super().setup_distributed()
+        Meeting.arrange(self.wait)
 
     def configure_ddp(self) -> None:
         """Leave the module as it is."""
