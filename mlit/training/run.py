@@ -124,6 +124,8 @@ def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -
     trainer = hydra.utils.instantiate(
         cfg.trainer, max_epochs=module.schedule.epochs, callbacks=callbacks, logger=logger
     )
+    if trainer.strategy.root_device.type != "cpu":
+        raise InputError(f"trainer.accelerator={cfg.trainer.accelerator}: fits run on the CPU only; give cpu")
     checkpoint = Path(cfg.output) / "checkpoints" / "last.ckpt"
     resume = str(checkpoint) if checkpoint.is_file() else None
     if resume:

@@ -12,8 +12,7 @@ class SeriesStrategy(DDPStrategy):
 
     Parameters belong to one series and thus to one process, and every training step ends its own optimisation. So
     there are no gradients to average: the module is not wrapped. What the processes have to tell each other, they
-    do at the end of an epoch, see :mod:`mlit.training.ranks`. That is little, seldom, and from memory of the
-    computer (gloo), so one process need not have a GPU of its own for it.
+    do at the end of an epoch, see :mod:`mlit.training.ranks`, by gloo, which works on any computer.
 
     Parameters
     ----------
