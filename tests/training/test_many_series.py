@@ -31,7 +31,7 @@ class Copies:
         first = project.series[0]
         copies = tuple(dataclasses.replace(first, name=f"TS_{number:04d}") for number in range(count))
         many = dataclasses.replace(project, series=copies)
-        data = TiltSeriesDataModule(many, diameter)
+        data = TiltSeriesDataModule([many], diameter)
         images = data.dataset[0].images
         data.dataset.cache = {place: SeriesBatch(one.name, images) for place, one in enumerate(copies)}
         return cls(many, data)
@@ -52,7 +52,7 @@ class Copies:
 
         monkeypatch.setattr(module, "fit", self.fit)
         monkeypatch.setattr(map_maker, "add_to_maps", add)
-        made = make_module(self.project, cfg)
+        made = make_module([self.project], cfg)
         fit_all(made, self.data, cfg)
         return made
 
@@ -92,7 +92,7 @@ def test_files_grow_with_the_number_of_series(small, config, monkeypatch, tmp_pa
         Copies.of(small, count, cfg.species.diameter).run(cfg, monkeypatch)
         folder = tmp_path / str(count) / "checkpoints"
         state = torch.load(folder / "last.ckpt", weights_only=True)
-        references = state["references"]["maps"].nbytes
+        references = sum(one["maps"].nbytes for one in state["references"])
         files = [*folder.glob("series/*.pt"), tmp_path / str(count) / "metrics.csv"]
         size[count] = (folder / "last.ckpt").stat().st_size - references, sum(path.stat().st_size for path in files)
     for few, many in zip(size[10], size[40], strict=True):

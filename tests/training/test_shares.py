@@ -32,7 +32,7 @@ def test_cost_counts_what_a_pass_reads(small):
 
 
 def test_each_process_gets_its_share_and_one_without_series_a_batch_all_the_same(small, monkeypatch):
-    data = TiltSeriesDataModule(small, 150.0)
+    data = TiltSeriesDataModule([small], 150.0)
     names = {}
     for rank in range(3):
         monkeypatch.setattr("mlit.training.ranks.count", lambda: 3)
