@@ -8,6 +8,8 @@ from pathlib import Path
 
 import hydra
 import lightning
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mlit.errors import InputError
@@ -23,6 +25,7 @@ from mlit.training.run_record import claim_output, note_settings
 from mlit.training.run_results import write_results
 from mlit.training.signals import end_with_first
 from mlit.training.species_configs import species_configs
+from mlit.training.strategy import SeriesStrategy
 
 LOG = logging.getLogger("mlit")
 
@@ -115,6 +118,23 @@ def refuse_inputs_as_outputs(project: Project, output: Path, species: Sequence[s
         raise InputError(f"output={output}: {path} is an input and would be overwritten; give another output=…")
 
 
+def check_trainer(trainer: lightning.Trainer) -> None:
+    """Raise for what a trainer can do but a run cannot.
+
+    Raises
+    ------
+    InputError
+        If fits would run on another device than the CPU, or processes be started from the middle of a sweep.
+    """
+    strategy = trainer.strategy
+    if strategy.root_device.type != "cpu":
+        raise InputError(f"trainer: fits run on the CPU only, not on {strategy.root_device.type}; give trainer=cpu")
+    sweep = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
+    environment = strategy.cluster_environment if isinstance(strategy, SeriesStrategy) else None
+    if sweep and environment is not None and not environment.creates_processes_externally:
+        raise InputError("trainer=ddp: a sweep (-m) cannot start processes; give trainer=cpu, or one call for each run")
+
+
 def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -> None:
     """Run the epochs, from the last checkpoint if there is one."""
     for library in ("lightning.pytorch", "lightning.fabric"):
@@ -124,8 +144,7 @@ def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -
     trainer = hydra.utils.instantiate(
         cfg.trainer, max_epochs=module.schedule.epochs, callbacks=callbacks, logger=logger
     )
-    if trainer.strategy.root_device.type != "cpu":
-        raise InputError(f"trainer.accelerator={cfg.trainer.accelerator}: fits run on the CPU only; give cpu")
+    check_trainer(trainer)
     checkpoint = Path(cfg.output) / "checkpoints" / "last.ckpt"
     resume = str(checkpoint) if checkpoint.is_file() else None
     if resume:

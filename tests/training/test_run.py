@@ -2,14 +2,22 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
+import lightning
 import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from omegaconf import OmegaConf
 
 from mlit.cli.composer import Composer
 from mlit.cli.config_folder import config_folder, group_options
 from mlit.deformation.registry import BLOCKS
+from mlit.errors import InputError
 from mlit.training.assembly import make_module
+from mlit.training.run import check_trainer
+from mlit.training.strategy import SeriesStrategy
 
 EXPERIMENTS = [name for name in group_options([config_folder()], "experiment") if name.startswith("empiar")]
 PER_TILT_CTF = {"defocus", "astigmatism", "phase_shift"}
@@ -88,3 +96,21 @@ def test_every_rung_has_its_blocks_refined(small, tmp_path, caplog, experiment):
 def test_each_data_set_has_a_whole_ladder(data_set):
     rungs = ["0_start", "1_warp", "2_again", "3_stage", "4_optics", "5_motion"]
     assert [f"empiar_{data_set}_{rung}" for rung in rungs] == [name for name in EXPERIMENTS if data_set in name]
+
+
+def trainer(strategy="auto"):
+    return lightning.Trainer(accelerator="cpu", devices=1, strategy=strategy, logger=False)
+
+
+def test_a_sweep_starts_no_processes(monkeypatch):
+    check_trainer(trainer(SeriesStrategy()))
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(HydraConfig, "get", lambda: SimpleNamespace(mode=RunMode.MULTIRUN))
+    check_trainer(trainer())
+    with pytest.raises(InputError, match="cannot start processes"):
+        check_trainer(trainer(SeriesStrategy()))
+
+
+def test_other_devices_are_refused():
+    with pytest.raises(InputError, match="on the CPU only, not on meta"):
+        check_trainer(trainer(SingleDeviceStrategy("meta")))
