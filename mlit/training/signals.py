@@ -38,7 +38,7 @@ class Signals(Callback):
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """End the run so that the same command goes on where it stopped.
+    """End the run so that the same command goes on where it stopped; once is enough.
 
     Raises
     ------
@@ -47,6 +47,7 @@ def stop(number: int, frame: FrameType | None) -> None:
     SystemExit
         In the others.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     leave_to_first()
     raise KeyboardInterrupt
 
