@@ -162,7 +162,7 @@ class RefinementModule(lightning.LightningModule):
 
     def _leave_out(self, batch: SeriesBatch) -> None:
         status, record = SeriesStatus.left_out(batch.failure or ""), self.records[batch.name]
-        if record.status != status:
+        if record.status.status != status.status:
             LOG.warning("%s is %s", batch.name, status.status)
         self.records[batch.name] = record.without_fit(status)
 
