@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mlit.training.module import RefinementModule
 from mlit.training.progress import resolutions
+from mlit.training.ranks import is_first
 from mlit.training.series_status import summary_of_fits
 
 Scalar = bool | int | float | str
@@ -32,6 +33,8 @@ class Hyperparameters(Callback):
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Hand them over."""
+        if not is_first():
+            return
         assert isinstance(pl_module, RefinementModule)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
