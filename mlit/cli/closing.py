@@ -18,6 +18,15 @@ LOG = logging.getLogger("mlit")
 _WIDTH_WITHOUT_TERMINAL = 100  # characters
 
 
+def close_run(run: Path) -> None:
+    """Close a run, which is not lost if its figures cannot be put together: a warning says so."""
+    try:
+        close(run)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        LOG.warning("no closing table (%s); the results are complete, summary.json has their figures", reason)
+
+
 def close(run: Path) -> None:
     """Print start → now, what is suspect, and what to do next.
 

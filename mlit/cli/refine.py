@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from mlit.cli.closing import close
+from mlit.cli.closing import close_run
 from mlit.cli.more_species import with_more_species
 from mlit.cli.report import report_run
 from mlit.project.history import complete_interrupted, has_commits, record_run
@@ -24,7 +24,7 @@ def run(cfg: DictConfig) -> None:
         The composed ``conf/refine.yaml`` or ``conf/reconstruct.yaml``.
     """
     if refine(cfg):
-        close(Path(cfg.output))
+        close_run(Path(cfg.output))
 
 
 def refine(cfg: DictConfig) -> bool:
