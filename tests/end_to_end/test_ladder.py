@@ -10,7 +10,7 @@ SPECIES = ("species.symmetry=C1", "species.name=particle")
 
 
 def fsc(folder, iteration):
-    return read_fsc_star(folder / "fsc" / f"iteration_{iteration}.star").unmasked
+    return read_fsc_star(folder / "fsc" / "particle" / f"iteration_{iteration}.star").unmasked
 
 
 def goes_on_from(folder):

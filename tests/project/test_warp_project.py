@@ -196,7 +196,7 @@ def test_deselected_series(tiny):
     ("old", "new", "message"),
     [
         ("<Dose>6", "<Dose>nan", "Dose of tilt 1 is 'nan'"),
-        ("<Angles>-40\n", "<Angles>", "lists 4 tilts, but B.xml has 3"),
+        ("<Angles>-40\n", "<Angles>", "UseTilt has 4 values but Angles has 3"),
         ("<AxisAngle>85", "<AxisAngle>x", "AxisAngle of tilt 1 is 'x'"),
         ('Depth="4"', 'Depth="5"', "GridCTF announces 1 × 1 × 5 nodes but holds 4"),
         ('Width="1"', 'Width="1000000000"', "GridCTF announces 1000000000"),
