@@ -114,7 +114,7 @@ def slices(
         height = (height if beyond is None else height.masked_fill(beyond, 0.0)) * table.length_angstrom
     x, y, z = rotated_coordinates(rotation, frequency * table.length_angstrom, height)
     voxels = half_grid_voxels(table.size)
-    offset = (map_index.to(torch.int32) * voxels)[:, None]
+    offset = (map_index.to(torch.int32) * voxels)[:, None].to(x.device)
     around = corners(x, y, z, table.size, offset)
     read = F.embedding_bag(around.index, table.rows, per_sample_weights=around.weight, mode="sum")
     # One row a point suits the table; one row a quantity suits all arithmetic that follows.

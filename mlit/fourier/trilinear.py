@@ -47,7 +47,7 @@ def rotated_coordinates(
     -------
     Three tensors ``"image pixel"``: x, y and z.
     """
-    rows = rotation.to(plane.dtype)
+    rows = rotation.to(plane)
     x, y = plane[:, 0], plane[:, 1]
     parts = [torch.addcmul(rows[:, 0, i, None] * x, rows[:, 1, i, None], y) for i in range(3)]
     if height is not None:

@@ -12,9 +12,10 @@ from torch import Tensor
 from mlit.deformation.local_coordinates import View
 from mlit.likelihood.particle_images import ParticleImages
 
-# Images in one chunk times pixels: keeps the temporaries of a pass inside the caches of a CPU core.
+# Images in one chunk times pixels: keeps the temporaries of a pass inside the caches of a CPU core, or lets each
+# operation keep a GPU busy for longer than it takes to start it, with temporaries of some 2 GB.
 CPU_POINTS_PER_CHUNK = 1 << 17
-GPU_POINTS_PER_CHUNK = 1 << 24
+GPU_POINTS_PER_CHUNK = 1 << 22
 
 
 def images_per_chunk(images: ParticleImages) -> int:
@@ -87,9 +88,9 @@ def bring_up_to_date(
     changes: tuple[Float[Tensor, "tilt pixel"], Float[Tensor, "tilt pixel"]] | None,
 ) -> Chunk:
     """Undo the present shift and odd aberrations on the data, and move data and power to the present CTF."""
-    shift = (view.xy_angstrom - images.xy_angstrom)[particle, tilt].float()
+    shift = (view.xy_angstrom - images.xy_angstrom)[particle, tilt].to(images.slope)
     phase = (2 * torch.pi * shift) @ images.pixels.frequency.T
-    moved = (view.defocus_um - images.defocus_um)[particle, tilt].float()[:, None] * images.slope
+    moved = (view.defocus_um - images.defocus_um)[particle, tilt].to(images.slope)[:, None] * images.slope
     if changes is not None:
         moved, phase = moved + changes[0][tilt], phase + changes[1][tilt]
     cosine, sine = torch.cos(phase), torch.sin(phase)

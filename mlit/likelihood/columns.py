@@ -103,9 +103,9 @@ def _columns(
     times -i P.
     """
     frequency = images.pixels.frequency
-    (kx, ky), (qx, qy) = frequency.T, _magnified(frequency, view.magnification[tilt].float())
+    (kx, ky), (qx, qy) = frequency.T, _magnified(frequency, view.magnification[tilt])
     model = values[:, :, 0]
-    moment = view.rotation[particle, tilt, None].float() @ values[:, :, 1:]
+    moment = view.rotation[particle, tilt, None].to(values) @ values[:, :, 1:]
     gx, gy, gz = moment.unbind(2)
     odd = () if images.watched is None else images.watched.odd.T
     stretches = images.watched is not None and MAGNIFICATION.start in images.watched.coordinates
@@ -131,7 +131,7 @@ def _magnified(
     frequency: Float[Tensor, "pixel 2"], magnification: Float[Tensor, "image 2 2"]
 ) -> tuple[Float[Tensor, "*image pixel"], Float[Tensor, "*image pixel"]]:
     """Frequencies x and y that the images' pixels stand for; without image axes where nothing is magnified."""
-    if torch.equal(magnification, torch.eye(2, device=magnification.device).expand_as(magnification)):
+    if torch.equal(magnification, torch.eye(2).to(magnification).expand_as(magnification)):
         return frequency[:, 0], frequency[:, 1]
-    plane = frequency @ magnification.transpose(1, 2)
+    plane = frequency @ magnification.transpose(1, 2).to(frequency)
     return plane[:, None, :, 0], plane[:, None, :, 1]

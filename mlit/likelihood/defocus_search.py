@@ -86,21 +86,21 @@ def phase_products(
         by_phase, wave, square = chunk.by_phase(model)
         own = [(model * chunk.data_of(model)).sum(1), by_phase, (model * chunk.weighted(model)).sum(1)]
         products = torch.stack([*own, (model * wave).sum(1), square], 1)
-        sums = products.new_zeros(*products.shape[:2], len(slope)).index_add_(2, shell, products)
-        return sums.new_zeros(tilts, *sums.shape[1:], dtype=torch.float64).index_add_(0, tilt, sums.double())
+        sums = products.new_zeros(*products.shape[:2], len(slope)).index_add_(2, shell, products).cpu().double()
+        return sums.new_zeros(tilts, *sums.shape[1:]).index_add_(0, tilt, sums)
 
     parts = run_pieces(look_at, which.split(images_per_chunk(images)), images.data.device)
-    zero = torch.zeros(tilts, 5, len(slope), dtype=torch.float64, device=images.data.device)
+    zero = torch.zeros(tilts, 5, len(slope), dtype=torch.float64)
     return PhaseProducts(slope, sum(parts, zero) * (2 / images.pixels.area_square_angstrom))
 
 
 def _shells(slope: Float[Tensor, " pixel"], reach_um: float) -> tuple[Int[Tensor, " pixel"], Float[Tensor, " shell"]]:
     """Cut pixels into shells of nearly equal slope; returns the shell of each pixel and the mean slope of each."""
-    size = slope.double().abs()
+    exact = slope.cpu().double()
     width = SHELL_RAD / reach_um
-    shell = torch.unique((size / width).floor().long(), return_inverse=True)[1]
-    total = torch.zeros(int(shell.max()) + 1, dtype=torch.float64, device=slope.device)
-    return shell, total.index_add(0, shell, slope.double()) / torch.bincount(shell)
+    shell = torch.unique((exact.abs() / width).floor().long(), return_inverse=True)[1]
+    total = torch.zeros(int(shell.max()) + 1, dtype=torch.float64)
+    return shell.to(slope.device), total.index_add(0, shell, exact) / torch.bincount(shell)
 
 
 def offsets_to_try(slope: Float[Tensor, " pixel"], reach_um: float) -> Float[Tensor, " offset"]:
@@ -110,7 +110,7 @@ def offsets_to_try(slope: Float[Tensor, " pixel"], reach_um: float) -> Float[Ten
     """
     finest = STEP_RAD / float(slope.abs().max())
     steps = max(FEWEST_STEPS, math.ceil(reach_um / finest))
-    return torch.arange(-steps, steps + 1, dtype=torch.float64, device=slope.device) / steps * reach_um
+    return torch.arange(-steps, steps + 1, dtype=torch.float64) / steps * reach_um
 
 
 @dataclass(frozen=True)
@@ -263,4 +263,4 @@ def search_defocus(
     curves = amplitude * cross - amplitude.square() * power / 2
     log_prior = prior.log_density(offset)
     jumps = [rule.jump(offset, *both) for both in zip(curves, log_prior, strict=True)]
-    return DefocusSearch(offset, curves, torch.tensor(jumps, dtype=torch.float64, device=offset.device))
+    return DefocusSearch(offset, curves, torch.tensor(jumps, dtype=torch.float64))

@@ -99,14 +99,14 @@ def compare(images: ParticleImages, view: View, table: ReferenceTable, map_index
         References, and which of them each particle is compared with.
     """
     tilts = images.valid.shape[1]
-    out = torch.zeros(2, images.valid.numel(), dtype=torch.float64, device=images.data.device)
+    out = torch.zeros(2, images.valid.numel(), dtype=torch.float64)
 
     def look_at(part: Tensor) -> None:
         particle, tilt = part // tilts, part % tilts
         model = model_alone(images, view, table, map_index[particle], particle, tilt)
         chunk = bring_up_to_date(images, view, particle, tilt, None)
-        out[0, part] = (model * chunk.data_of(model)).sum((1, 2)).double()
-        out[1, part] = (model * chunk.weighted(model)).sum((1, 2)).double()
+        out[0, part] = (model * chunk.data_of(model)).sum((1, 2)).cpu().double()
+        out[1, part] = (model * chunk.weighted(model)).sum((1, 2)).cpu().double()
 
     which = images.valid.flatten().nonzero().squeeze(1)
     run_pieces(look_at, which.split(images_per_chunk(images)), images.data.device)

@@ -45,23 +45,25 @@ class WatchedAberrations:
     def of(cls, optics: Optics, coordinates: Sequence[int], pixels: FourierPixels) -> "WatchedAberrations":
         """Watch those of some local coordinates that are aberrations."""
         watched = tuple(i for i in coordinates if i >= VIEW_COORDINATES)
-        even = optics.even_functions(pixels.frequency)[[i - EVEN.start for i in watched if i in EVEN]]
-        odd = optics.odd_functions(pixels.frequency)[[i - ODD.start for i in watched if i in ODD]]
+        frequency = pixels.frequency.to(optics.astigmatism_um.device)
+        even = optics.even_functions(frequency)[[i - EVEN.start for i in watched if i in EVEN]]
+        odd = optics.odd_functions(frequency)[[i - ODD.start for i in watched if i in ODD]]
         start = optics.even_coefficients()
         start = torch.cat([start, optics.odd_coefficients().expand(len(start), -1)], -1)
-        return cls(watched, start.detach(), even.T.float(), odd.T.float())
+        functions = (function.T.to(pixels.frequency) for function in (even, odd))
+        return cls(watched, start.detach().cpu(), *functions)
 
     def phase_changes(
         self, aberrations: Float[Tensor, "tilt aberration"]
     ) -> tuple[Float[Tensor, "tilt pixel"], Float[Tensor, "tilt pixel"]]:
         """Change of the even and the odd phase of every pixel since the images were cut."""
-        change = (aberrations[:, : self.start.shape[1]] - self.start).float()
+        change = (aberrations[:, : self.start.shape[1]] - self.start).to(self.even)
         even, odd = (change[:, [i - VIEW_COORDINATES for i in self.coordinates if i in group]] for group in (EVEN, ODD))
         return even @ self.even.T, odd @ self.odd.T
 
     def sizes(self, change: Float[Tensor, " watched"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Bound on what a change of the watched aberrations does: phase (rms over pixels) and magnification."""
-        rms = torch.cat([self.even, self.odd], 1).double().square().mean(0).sqrt()
+        rms = torch.cat([self.even, self.odd], 1).cpu().double().square().mean(0).sqrt()
         phase = (rms * change[: len(rms)]).norm()
         return phase, change[len(rms) :].norm()
 
@@ -69,6 +71,9 @@ class WatchedAberrations:
 @dataclass(frozen=True)
 class ParticleImages:
     """Premultiplied images of the particles of one series in its tilts, and their CTF power.
+
+    What is known of single images or tilts, and the numbers that single them out, lie on the CPU; all that has pixels,
+    on the device of the images.
 
     Attributes
     ----------
@@ -127,7 +132,7 @@ class ParticleImages:
         W is ``(power - cosine) / 2``, and its derivative by defocus ``slope * sine``. ``even_change`` is what other
         aberrations have added to gamma.
         """
-        offset = (defocus_um[particle, tilt] - self.tilt_defocus_um[tilt]).float()
+        offset = (defocus_um[particle, tilt] - self.tilt_defocus_um[tilt]).to(self.slope)
         gamma = offset[:, None] * self.slope
         twice = 2 * (gamma if even_change is None else gamma + even_change[tilt])
         cos, sin = torch.cos(twice), torch.sin(twice)

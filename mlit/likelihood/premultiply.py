@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from mlit.devices import exact_device
 from mlit.fourier.pixels import FourierPixels
 from mlit.likelihood.particle_images import ParticleImages, WatchedAberrations
 from mlit.likelihood.patches import cut_patches
@@ -17,7 +18,8 @@ from mlit.optics.wavelength import electron_wavelength_angstrom
 from mlit.parallel import run_pieces
 
 ROOM = 1.1  # around the geometric reach, since detail at the limit is not a point
-PATCHES_PER_CHUNK = 1 << 21  # pixels of patches handled at once
+CPU_PIXELS_PER_CHUNK = 1 << 21  # of patches handled at once
+GPU_PIXELS_PER_CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,14 @@ def premultiply(
     weighted = weighted or weigh(images, request.resolution_angstrom)
     boxes = _boxes(request, weighted.pixel_size_angstrom, optics, defocus_um[valid])
     device = weighted.pixels.device
+    exact = exact_device(device)
+    optics = optics.to(exact)
     kept = FourierPixels.inside(boxes.tight, weighted.pixel_size_angstrom, request.resolution_angstrom, device)
     cutter = _Cutter(weighted, optics, boxes, kept)
     particles, tilts = valid.shape
     data = torch.zeros(request.spectra, particles, tilts, kept.count, dtype=torch.complex64, device=device)
-    chunk = max(1, PATCHES_PER_CHUNK // boxes.large**2)
+    pixels_at_once = CPU_PIXELS_PER_CHUNK if device.type == "cpu" else GPU_PIXELS_PER_CHUNK
+    chunk = max(1, pixels_at_once // boxes.large**2)
 
     def cut(tilt: int) -> None:
         seen = valid[:, tilt].nonzero().squeeze(1)
@@ -137,7 +142,7 @@ def premultiply(
     mean = (defocus_um * valid).sum(0) / valid.sum(0).clamp(min=1)
     power, power_cos, power_sin = _power(images, optics, mean, boxes, kept)
     watched = WatchedAberrations.of(optics, request.coordinates, kept)
-    sphere = sphere_height(kept.frequency, optics.wavelength_angstrom).float()
+    sphere = sphere_height(kept.frequency.to(exact), optics.wavelength_angstrom).to(kept.frequency)
     return ParticleImages(
         kept,
         data[0],
@@ -145,7 +150,7 @@ def premultiply(
         power,
         power_cos,
         power_sin,
-        optics.defocus_slope(kept.frequency).float(),
+        optics.defocus_slope(kept.frequency.to(exact)).to(kept.frequency),
         xy_angstrom,
         defocus_um,
         mean,
@@ -173,16 +178,20 @@ def _boxes(
 
 
 class _Cutter:
-    """Cuts boxes, multiplies them by the CTF and crops them."""
+    """Cuts boxes, multiplies them by the CTF and crops them.
+
+    The optics lie where phases are computed in double precision.
+    """
 
     def __init__(self, weighted: WeightedImages, optics: Optics, boxes: Boxes, kept: FourierPixels) -> None:
         self.weighted, self.optics, self.boxes, self.kept = weighted, optics, boxes, kept
-        self.frequency = plane_frequency(boxes.large, weighted.pixel_size_angstrom, weighted.pixels.device)
-        self.static = optics.static_phase(self.frequency)
-        self.slope = optics.defocus_slope(self.frequency)
-        self.slope_float = self.slope.float()
+        frequency = plane_frequency(boxes.large, weighted.pixel_size_angstrom, optics.astigmatism_um.device)
+        self.static = optics.static_phase(frequency)
+        self.slope = optics.defocus_slope(frequency)
+        self.odd = _odd_phasor(optics, frequency, weighted.pixels.device)
+        self.frequency = frequency.to(weighted.pixels)
+        self.slope_float = self.slope.to(weighted.pixels)
         self.centring = centring_signs(kept)
-        self.odd = _odd_phasor(optics, self.frequency)
 
     def cut(self, out: Tensor, part: Tensor, tilt: int, xy_angstrom: Tensor, defocus_um: Tensor) -> None:
         """Write the premultiplied images of some particles in a tilt, and their quadrature where ``out`` has room.
@@ -193,15 +202,15 @@ class _Cutter:
         position = xy_angstrom / pixel
         whole = position.round()
         patches = cut_patches(self.weighted.pixels[tilt], whole.long(), self.boxes.large)
-        rest = (position - whole).float() * pixel
+        rest = (position - whole).to(self.frequency) * pixel
         along_x = _phasor(rest[:, 0, None] * self.frequency[0, :, 0])
         along_y = _phasor(rest[:, 1, None] * self.frequency[:, 0, 1])
         spectra = torch.fft.rfft2(patches) * along_y[:, :, None] * along_x[:, None, :]
         if self.odd is not None:
             spectra = spectra * self.odd
-        middle = defocus_um.mean()
-        common = (self.static[tilt] + middle * self.slope).remainder(2 * torch.pi).float()
-        gamma = common + (defocus_um - middle).float()[:, None, None] * self.slope_float
+        middle = float(defocus_um.mean())
+        common = (self.static[tilt] + middle * self.slope).remainder(2 * torch.pi).to(self.slope_float)
+        gamma = common + (defocus_um - middle).to(common)[:, None, None] * self.slope_float
         for spectrum, wave in zip(out, (torch.sin, torch.cos), strict=False):
             spectrum[part] = self._crop(spectra * -wave(gamma))
 
@@ -213,11 +222,13 @@ class _Cutter:
         return values * (self.centring * self.weighted.pixel_size_angstrom**2)
 
 
-def _odd_phasor(optics: Optics, frequency: Float[Tensor, "ky kx 2"]) -> Complex[Tensor, "ky kx"] | None:
+def _odd_phasor(
+    optics: Optics, frequency: Float[Tensor, "ky kx 2"], device: torch.device
+) -> Complex[Tensor, "ky kx"] | None:
     """Phase factor that takes the odd aberrations away, or None where there are none."""
     if not optics.zernike_odd_rad.any():
         return None
-    return _phasor((optics.odd_phase(frequency) / (2 * torch.pi)).remainder(1).float())
+    return _phasor((optics.odd_phase(frequency) / (2 * torch.pi)).remainder(1).float().to(device))
 
 
 def _phasor(turns: Tensor) -> Tensor:
@@ -235,8 +246,9 @@ def _power(
     directional = images.weights.directional(frequency)
     if directional is not None:
         envelope = envelope * directional.square()
-    gamma = optics.static_phase(frequency) + defocus_um[:, None, None] * optics.defocus_slope(frequency)
-    gamma = gamma.remainder(torch.pi).float() * 2
+    exact = frequency.to(optics.astigmatism_um.device)
+    gamma = optics.static_phase(exact) + defocus_um.to(exact.device)[:, None, None] * optics.defocus_slope(exact)
+    gamma = gamma.remainder(torch.pi).to(frequency) * 2
     kernels = [envelope, envelope * torch.cos(gamma), envelope * torch.sin(gamma)]
     power, cosine, sine = (_crop_kernel(k, boxes, kept) for k in kernels)
     return power, cosine, sine

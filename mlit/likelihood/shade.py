@@ -62,10 +62,6 @@ class Shade:
         blank = (variance == 0).all(-1).all(-1)
         return cls(rim | blank[:, None, None], side)
 
-    def to(self, device: torch.device) -> "Shade":
-        """Copy on a device."""
-        return Shade(self.tiles.to(device), self.side)
-
     def at(self, xy_pixels: Float[Tensor, "particle tilt 2"]) -> Bool[Tensor, "particle tilt"]:
         """Whether places in the images lie in the shade; what is outside the image counts as its rim."""
         rows, columns = self.tiles.shape[1:]

@@ -150,7 +150,8 @@ def _sums(batch: Batch, view: View, sorting: Sorting) -> SignalTable:
     images, bins, places = batch.images, sorting.rings.bins, sorting.places
     tilts = images.valid.shape[1]
     which = images.valid.flatten().nonzero().squeeze(1)
-    into = torch.nn.functional.one_hot(sorting.rings.bin_of(images.pixels.frequency), bins).float()
+    own_bin = sorting.rings.bin_of(images.pixels.frequency)
+    into = (own_bin[:, None] == torch.arange(bins, device=own_bin.device)).float()
     changes = None if images.watched is None else images.watched.phase_changes(view.aberrations)
 
     def look_at(part: Tensor) -> Tensor:
@@ -158,11 +159,11 @@ def _sums(batch: Batch, view: View, sorting: Sorting) -> SignalTable:
         chunk = bring_up_to_date(images, view, particle, tilt, changes)
         model = model_alone(images, view, batch.table, batch.map_index[particle], particle, tilt)
         products = torch.stack([(model * chunk.data_of(model)).sum(1), (model * chunk.weighted(model)).sum(1)])
-        sums = (products @ into).double() * sorting.weight[particle, None]
+        sums = (products @ into).cpu().double() * sorting.weight[particle, None]
         out = sums.new_zeros(2, tilts * places, bins)
         return out.index_add_(1, tilt * places + sorting.place[particle, tilt], sums)
 
     parts = run_pieces(look_at, which.split(images_per_chunk(images)), images.data.device)
-    zero = torch.zeros(2, tilts * places, bins, dtype=torch.float64, device=images.data.device)
-    cross, power = (sum(parts, zero) * (2 / images.pixels.area_square_angstrom)).unflatten(1, (tilts, places)).cpu()
+    zero = torch.zeros(2, tilts * places, bins, dtype=torch.float64)
+    cross, power = (sum(parts, zero) * (2 / images.pixels.area_square_angstrom)).unflatten(1, (tilts, places))
     return SignalTable(cross, power)

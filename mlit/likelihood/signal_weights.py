@@ -8,7 +8,7 @@ with negative B factors for decay, as in Warp's files. There, b(t) holds radiati
 the critical exposure says what damage leaves; b(t) that was estimated here comes on top of that.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -40,8 +40,8 @@ class PlaceFactors:
         self, particle: Int[Tensor, " image"], tilt: Int[Tensor, " image"], frequency: Float[Tensor, " pixel"]
     ) -> Float[Tensor, "image pixel"]:
         """Factor of the amplitude of some images at frequencies in 1/Å."""
-        decay = self.bfactor_angstrom2[particle, tilt, None].float()
-        return self.amplitude[particle, tilt, None].float() * bfactor_envelope(frequency, decay)
+        decay = self.bfactor_angstrom2[particle, tilt, None].to(frequency)
+        return self.amplitude[particle, tilt, None].to(frequency) * bfactor_envelope(frequency, decay)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class SignalWeights:
     def decay(self, frequency: Float[Tensor, "*grid"], dose: Float[Tensor, " tilt"]) -> Float[Tensor, "tilt *grid"]:
         """Factor of the amplitude that depends on frequency (1/Å), its mean over directions."""
         axes = [1] * frequency.dim()
-        exposure = dose.float().reshape(-1, *axes)
+        exposure = dose.to(frequency).reshape(-1, *axes)
         own = torch.zeros_like(exposure)
         if self.tilt_bfactor_angstrom2 is not None:
             own = self.tilt_bfactor_angstrom2.to(exposure).reshape(exposure.shape)
@@ -107,11 +107,6 @@ class SignalWeights:
             return None
         amplitude, bfactor = evaluate_tilt_grid(self.places.to(fraction), fraction).unbind(-1)
         return PlaceFactors(amplitude.clamp(min=0), bfactor)
-
-    def to(self, device: torch.device) -> "SignalWeights":
-        """Copy on a device."""
-        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **tensors)
 
     def tilt(self, index: int) -> "SignalWeights":
         """Weights of one tilt alone, at no particular place."""

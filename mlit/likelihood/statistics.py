@@ -90,11 +90,10 @@ def local_statistics(
         The map of ``table`` to compare each particle with.
     """
     particles, tilts = images.valid.shape
-    device = images.data.device
     which = images.valid.flatten().nonzero().squeeze(1)
     watched = () if images.watched is None else images.watched.coordinates
     count = VIEW_COORDINATES + len(watched)
-    out = torch.zeros(particles * tilts, 2 + 2 * count + count**2, dtype=torch.float64, device=device)
+    out = torch.zeros(particles * tilts, 2 + 2 * count + count**2, dtype=torch.float64)
     changes = None if images.watched is None else images.watched.phase_changes(view.aberrations)
 
     def look_at(part: Tensor) -> None:
@@ -103,7 +102,7 @@ def local_statistics(
         columns = model_columns(images, view, table, map_index[particle], particle, tilt)
         out[part] = _second_order(columns, chunk, images)
 
-    run_pieces(look_at, which.split(images_per_chunk(images)), device)
+    run_pieces(look_at, which.split(images_per_chunk(images)), images.data.device)
     cross, power, cross_slope, power_slope, curvature = out.split([1, 1, count, count, count**2], -1)
     size = (particles, tilts)
     return LocalStatistics(
@@ -139,7 +138,7 @@ def _second_order(
     order = _order(images)
     gram = gram[:, order][:, :, order]
     rows = [cross[:, :1], gram[:, 0, :1], cross[:, order[1:]], gram[:, 0, 1:], gram[:, 1:, 1:].flatten(1)]
-    return torch.cat(rows, 1).double() * (2 / images.pixels.area_square_angstrom)
+    return torch.cat(rows, 1).cpu().double() * (2 / images.pixels.area_square_angstrom)
 
 
 def _through_ctf(images: ParticleImages) -> Float[Tensor, "pixel function"]:

@@ -56,15 +56,8 @@ class TiltImages:
         return replace(self, dose=torch.zeros_like(self.dose), weights=SignalWeights())
 
     def to(self, device: torch.device) -> "TiltImages":
-        """Copy on a device."""
-        return TiltImages(
-            self.pixels.to(device),
-            self.pixel_size_angstrom,
-            self.noise.to(device),
-            self.dose.to(device),
-            self.weights.to(device),
-            None if self.shade is None else self.shade.to(device),
-        )
+        """Copy on a device; what is looked up for single particles stays on the CPU."""
+        return replace(self, pixels=self.pixels.to(device), noise=self.noise.to(device), dose=self.dose.to(device))
 
     def tilt(self, index: int) -> "TiltImages":
         """One tilt alone."""

@@ -16,6 +16,7 @@ from mlit.maps.symmetrise import fall_off, symmetrise
 from mlit.parallel import run_pieces
 
 POINTS_PER_CHUNK = 1 << 18
+GPU_POINTS_PER_CHUNK = 1 << 22
 VOXELS_PER_POINT = 16  # at most: every chunk passes over all voxels once
 
 
@@ -51,14 +52,13 @@ def insert_particles(
     """
     tilts = images.valid.shape[1]
     seen = images.valid & (amplitude > 0) & (weight > 0)
-    points = max(POINTS_PER_CHUNK, sums.rows.shape[1] // VOXELS_PER_POINT)
-    step = max(1, points // images.pixels.count)
+    step = max(1, _points_at_once(sums) // images.pixels.count)
 
     def add(target: int) -> None:
         which = (seen & (group == target)[:, None]).flatten().nonzero().squeeze(1)
         for part in which.split(step):
             particle, tilt = part // tilts, part % tilts
-            scale, share = amplitude[tilt, None].float(), weight[particle, tilt, None].float()
+            scale, share = amplitude[tilt, None].to(images.slope), weight[particle, tilt, None].to(images.slope)
             even, _ = images.power_waves(view.defocus_um, particle, tilt)
             factor = images.place_factor(particle, tilt)
             scale = scale if factor is None else scale * factor
@@ -72,6 +72,13 @@ def insert_particles(
                 insert(sums, target, frames, (data - turned) / 2, power / 2, images.pixels, -images.height)
 
     run_pieces(add, group.unique().tolist(), sums.rows.device)
+
+
+def _points_at_once(sums: FourierSums) -> int:
+    """How many pixels of images are best inserted together."""
+    if sums.rows.device.type != "cpu":
+        return GPU_POINTS_PER_CHUNK
+    return max(POINTS_PER_CHUNK, sums.rows.shape[1] // VOXELS_PER_POINT)
 
 
 def combine(

@@ -14,7 +14,7 @@ image: ``exp(i odd_phase)`` times the image takes it away.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -56,6 +56,11 @@ class Optics:
     phase_shift_rad: Float[Tensor, "tilt"]
     zernike_even_rad: Float[Tensor, "even_zernike"] = field(default_factory=lambda: _no_aberration(len(EVEN_INDICES)))
     zernike_odd_rad: Float[Tensor, "odd_zernike"] = field(default_factory=lambda: _no_aberration(len(ODD_INDICES)))
+
+    def to(self, device: torch.device) -> "Optics":
+        """Copy on a device."""
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
     @property
     def wavelength_angstrom(self) -> float:

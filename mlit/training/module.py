@@ -1,7 +1,7 @@
 """The refinement as a LightningModule."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -81,6 +81,10 @@ class RefinementModule(lightning.LightningModule):
     def model(self, name: str) -> SeriesModel:
         """Parameters of one series."""
         return self.series[self.names.index(name)]  # type: ignore[return-value]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RefinementModule":
+        """Leave parameters where they are, on the CPU; ``device`` is that of images, references and sums."""
+        return self
 
     def configure_optimizers(self) -> None:
         """None: every training step runs its own optimiser to the end."""
@@ -259,7 +263,7 @@ class RefinementModule(lightning.LightningModule):
         part: one stops, another one goes on.
         """
         self._collect()
-        state = ranks.from_first(self._conclude, self.device)
+        state = ranks.from_first(self._conclude)
         if not ranks.is_first():
             self._follow(state)
 
@@ -269,7 +273,7 @@ class RefinementModule(lightning.LightningModule):
             ranks.add_up(molecule.maps.sums.rows)
         signals = self.weighing.signals if self.weighing else {}
         found = {name: (self.model(name).state_dict(), self.records[name], signals.get(name)) for name in self._seen}
-        for others, lines in ranks.gather((found, rank_log.take()), self.device)[1:]:
+        for others, lines in ranks.gather((found, rank_log.take()))[1:]:
             rank_log.say(lines)
             for name, (state, record, signal) in others.items():
                 self.model(name).load_state_dict(state)

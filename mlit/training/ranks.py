@@ -89,23 +89,23 @@ def add_up(sums: Tensor) -> None:
         part.copy_(sent)
 
 
-def gather(found: Any, device: torch.device | str = "cpu") -> list[Any]:
+def gather(found: Any) -> list[Any]:
     """Give the first process what each process has found, in the order of ranks; the others get nothing.
 
-    Tensors arrive on ``device``.
+    Tensors arrive on the CPU.
     """
     if count() == 1:
         return [found]
     mine, packed = _pack(found), [b""] * count() if is_first() else None
     with _in_company():
         dist.gather_object(mine, packed, dst=0, group=Meeting.group)
-    return [_unpack(one, device) for one in packed or ()]
+    return [_unpack(one) for one in packed or ()]
 
 
-def from_first(work: Callable[[], Result], device: torch.device | str = "cpu") -> Result:
+def from_first(work: Callable[[], Result]) -> Result:
     """Let the first process do some work, and return what comes out everywhere.
 
-    Tensors arrive on ``device``. If the work fails, the others end quietly: the first says why.
+    Tensors arrive on the CPU. If the work fails, the others end quietly: the first says why.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def from_first(work: Callable[[], Result], device: torch.device | str = "cpu") -
     if count() == 1:
         return work()
     if not is_first():
-        return _receive(device)
+        return _receive()
     try:
         done = work()
     except BaseException:
@@ -133,13 +133,13 @@ def _send(message: Any) -> None:
         dist.broadcast_object_list(box, src=0, group=Meeting.group)
 
 
-def _receive(device: torch.device | str) -> Any:
+def _receive() -> Any:
     box: list[Any] = [None]
     with _in_company():
         dist.broadcast_object_list(box, src=0, group=Meeting.group)
     if box[0] is None:
         sys.exit(0)
-    return _unpack(box[0], device)[0]
+    return _unpack(box[0])[0]
 
 
 @contextmanager
@@ -168,6 +168,6 @@ def _pack(values: Any) -> bytes:
     return stream.getvalue()
 
 
-def _unpack(packed: bytes, device: torch.device | str) -> Any:
+def _unpack(packed: bytes) -> Any:
     """Undo :func:`_pack`; what comes from other processes of this run is trusted."""
-    return torch.load(io.BytesIO(packed), map_location=device, weights_only=False)
+    return torch.load(io.BytesIO(packed), map_location="cpu", weights_only=False)

@@ -6,12 +6,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import hydra
 import lightning
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from mlit.devices import single_precision
 from mlit.errors import InputError
 from mlit.parallel import one_thread_each, reuse_memory
 from mlit.project.project import Project
@@ -25,7 +23,7 @@ from mlit.training.run_record import claim_output, note_settings
 from mlit.training.run_results import write_results
 from mlit.training.signals import end_with_first
 from mlit.training.species_configs import species_configs
-from mlit.training.strategy import SeriesStrategy
+from mlit.training.trainer import make_trainer
 
 LOG = logging.getLogger("mlit")
 
@@ -118,38 +116,17 @@ def refuse_inputs_as_outputs(project: Project, output: Path, species: Sequence[s
         raise InputError(f"output={output}: {path} is an input and would be overwritten; give another output=…")
 
 
-def check_trainer(trainer: lightning.Trainer) -> None:
-    """Raise for what a trainer can do but a run cannot.
-
-    Raises
-    ------
-    InputError
-        If fits would run on another device than the CPU, or processes be started from the middle of a sweep.
-    """
-    strategy = trainer.strategy
-    if strategy.root_device.type != "cpu":
-        raise InputError(f"trainer: fits run on the CPU only, not on {strategy.root_device.type}; give trainer=cpu")
-    sweep = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
-    environment = strategy.cluster_environment if isinstance(strategy, SeriesStrategy) else None
-    if sweep and environment is not None and not environment.creates_processes_externally:
-        raise InputError("trainer=ddp: a sweep (-m) cannot start processes; give trainer=cpu, or one call for each run")
-
-
 def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -> None:
     """Run the epochs, from the last checkpoint if there is one."""
     for library in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    callbacks = [hydra.utils.instantiate(node) for node in cfg.callbacks.values()]
-    logger = hydra.utils.instantiate(cfg.logger) if cfg.logger else False
-    trainer = hydra.utils.instantiate(
-        cfg.trainer, max_epochs=module.schedule.epochs, callbacks=callbacks, logger=logger
-    )
-    check_trainer(trainer)
+    trainer = make_trainer(cfg, module.schedule.epochs)
+    on_cpu = trainer.strategy.root_device.type == "cpu"
     checkpoint = Path(cfg.output) / "checkpoints" / "last.ckpt"
     resume = str(checkpoint) if checkpoint.is_file() else None
     if resume:
         LOG.info("going on from %s", checkpoint)
-    with warnings.catch_warnings(), one_thread_each():
+    with warnings.catch_warnings(), one_thread_each() if on_cpu else single_precision():
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*None.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

@@ -8,7 +8,6 @@ import lightning
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.strategies import SingleDeviceStrategy
 from omegaconf import OmegaConf
 
 from mlit.cli.composer import Composer
@@ -16,8 +15,8 @@ from mlit.cli.config_folder import config_folder, group_options
 from mlit.deformation.registry import BLOCKS
 from mlit.errors import InputError
 from mlit.training.assembly import make_module
-from mlit.training.run import check_trainer
 from mlit.training.strategy import SeriesStrategy
+from mlit.training.trainer import check_trainer
 
 EXPERIMENTS = [name for name in group_options([config_folder()], "experiment") if name.startswith("empiar")]
 PER_TILT_CTF = {"defocus", "astigmatism", "phase_shift"}
@@ -109,8 +108,3 @@ def test_a_sweep_starts_no_processes(monkeypatch):
     check_trainer(trainer())
     with pytest.raises(InputError, match="cannot start processes"):
         check_trainer(trainer(SeriesStrategy()))
-
-
-def test_other_devices_are_refused():
-    with pytest.raises(InputError, match="on the CPU only, not on meta"):
-        check_trainer(trainer(SingleDeviceStrategy("meta")))
