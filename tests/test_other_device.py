@@ -23,7 +23,7 @@ def test_numbers_and_places_may_come_from_the_cpu():
         there[torch.tensor([0])] = there[3:].clone()
         assert there.tolist() == [3.0, 1.0, 2.0, 3.0]
         with pytest.raises(RuntimeError, match="same device"):
-            there[torch.tensor([0])] = torch.ones(1)
+            there[torch.tensor([0, 1])] = torch.ones(2)
 
 
 def test_results_stay_there():

@@ -2,19 +2,20 @@
 
 import os
 import platform
-import time
 from importlib.metadata import version
 
 import torch
 
+from mlit.benchmark.clock import clock_of
 from mlit.parallel import cores, one_thread_each
 
 COPIED_BYTES = 1 << 28  # more than any cache holds
-COPIES = 5
+COPIES, COPIES_IN_A_ROW = 5, 4
 
 
 def machine_facts() -> dict[str, str | int | float]:
-    """Versions, cores and how busy they are; nothing that names the computer."""
+    """Versions, cores, how busy they are, and the GPU; nothing that names the computer."""
+    gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
     return {
         "mlit": version("mlit"),
         "torch": version("torch"),
@@ -23,6 +24,7 @@ def machine_facts() -> dict[str, str | int | float]:
         "cores": os.cpu_count() or 1,
         "cores_used": cores(),
         "load": round(os.getloadavg()[0], 1),
+        **gpu,
     }
 
 
@@ -31,14 +33,15 @@ def facts_line(facts: dict[str, str | int | float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
 
 
-def copy_bytes_per_second() -> float:
-    """Bytes that one core reads and writes in a second when it copies memory: the best of some trials."""
-    source = torch.ones(COPIED_BYTES // 4)
-    target = torch.empty_like(source)
+def copy_bytes_per_second(device: torch.device) -> float:
+    """Bytes that one core, or a GPU, reads and writes in a second when it copies memory: the best of some trials."""
+    source = torch.ones(COPIED_BYTES // 4, device=device)
+    target, now = torch.empty_like(source), clock_of(device)
     seconds = []
     with one_thread_each():
         for _ in range(COPIES):
-            started = time.perf_counter()
-            target.copy_(source)
-            seconds.append(time.perf_counter() - started)
-    return 2 * COPIED_BYTES / min(seconds)
+            started = now()
+            for _ in range(COPIES_IN_A_ROW):
+                target.copy_(source)
+            seconds.append(now() - started)
+    return 2 * COPIED_BYTES * COPIES_IN_A_ROW / min(seconds)

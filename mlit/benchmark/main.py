@@ -7,6 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
+from mlit.benchmark.clock import device_of
 from mlit.benchmark.data import refinement_config, simulated_project
 from mlit.benchmark.forecast import EMPIAR_10499, forecast
 from mlit.benchmark.forecast_report import forecast_table, measured_shares, shares_table
@@ -84,7 +87,7 @@ def run_scale(arguments: argparse.Namespace) -> dict[str, object]:
         "ranks": [vars(cost) for cost in ranks],
         "resolution_angstrom": arguments.resolution,
         "width": arguments.width,
-        "copy_bytes_per_second": copy_bytes_per_second(),
+        "copy_bytes_per_second": copy_bytes_per_second(_device(arguments)),
     }
 
 
@@ -115,6 +118,12 @@ def run_weights(arguments: argparse.Namespace) -> dict[str, object]:
     found = recovery(arguments.project, arguments.run_folder)
     print(f"\n{found}")
     return vars(found)
+
+
+def _device(arguments: argparse.Namespace) -> torch.device:
+    """Where the words let a run compute."""
+    words = ["data.settings=…", "data.particles=…", "species.diameter=1", *arguments.words]
+    return device_of(refinement_config(words, Path("…")))
 
 
 def _progress(line: str) -> None:

@@ -6,7 +6,6 @@ Prints a :class:`Cost` as JSON.
 """
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -15,9 +14,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+
+from mlit.benchmark.clock import clock_of, device_of, peak_memory_mib
 from mlit.benchmark.data import refinement_config
 from mlit.benchmark.prepared import Prepared, prepare
 from mlit.benchmark.recording import RecordingSolver
+from mlit.devices import single_precision
 from mlit.fourier.insertion import FourierSums
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.references import half_maps, reference_maps
@@ -41,7 +44,7 @@ class Cost:
     passes
         Passes over these images in the fits, in the mean.
     stage_seconds
-        Seconds of all cores together in each stage.
+        Seconds of each stage, by :func:`mlit.benchmark.clock.clock_of`.
     wall_seconds
         Seconds on the wall in all stages.
     peak_mib, base_mib
@@ -69,30 +72,32 @@ def measure(words: Sequence[str], resolution_angstrom: float) -> Cost:
     resolution_angstrom
         Finest detail in the fits: given, since the schedule's own depends on the number of particles.
     """
-    base = peak_memory_mib()
     with tempfile.TemporaryDirectory() as output:
-        prepared = prepare(refinement_config(words, Path(output)), 0, resolution_angstrom)
+        cfg = refinement_config(words, Path(output))
+        device = device_of(cfg)
+        base = peak_memory_mib(device)
+        prepared = prepare(cfg, 0, resolution_angstrom)
     start = {name: value.clone() for name, value in prepared.module.state_dict().items()}
-    with one_thread_each():
-        _iterate(prepared, Stages())
+    with one_thread_each() if device.type == "cpu" else single_precision():
+        _iterate(prepared, Stages(device))
         prepared.module.load_state_dict(start)
-        clock, started = Stages(), time.perf_counter()
+        clock, started = Stages(device), time.perf_counter()
         images, passes = _iterate(prepared, clock)
         wall_seconds = time.perf_counter() - started
     box = prepared.module.molecules[0].maps.settings.box
-    return Cost(images, box, passes, clock.seconds, wall_seconds, peak_memory_mib(), base)
+    return Cost(images, box, passes, clock.seconds, wall_seconds, peak_memory_mib(device), base)
 
 
 def _iterate(prepared: Prepared, clock: "Stages") -> tuple[int, float]:
     """Fit every series and make the next references; returns images in the fits, and passes over them."""
-    module, sums = prepared.module, []
+    module, sums, device = prepared.module, [], clock.device
     for molecule in module.molecules:
         maps, resolution = molecule.maps.settings, molecule.schedule.map_resolution(1, prepared.resolution_angstrom)
-        sums.append(FourierSums.zeros(2 * maps.folds, maps.box, maps.pixel_size_angstrom, resolution))
-    targets, dataset = clock.time("reference table", prepared.targets), _fresh(prepared).dataset
+        sums.append(FourierSums.zeros(2 * maps.folds, maps.box, maps.pixel_size_angstrom, resolution, device))
+    targets, dataset = clock.time("reference table", lambda: prepared.targets(device)), _fresh(prepared).dataset
     seen = passed = 0
     for number, name in enumerate(module.names):
-        images = clock.time("images", lambda number=number: _images(dataset, number))
+        images = clock.time("images", lambda number=number: _images(dataset, number).to(device))
         found, passes = _fit(prepared, name, images, targets, clock)
         seen, passed = seen + found, passed + found * passes
         clock.time("insertion", lambda name=name, images=images: _insert(prepared, name, images, sums))
@@ -101,34 +106,22 @@ def _iterate(prepared: Prepared, clock: "Stages") -> tuple[int, float]:
 
 
 class Stages:
-    """Seconds of all cores together, which other programs lengthen less than those on the wall, by stage."""
+    """Seconds by stage."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.now = device, clock_of(device)
         self.seconds: dict[str, float] = {}
 
     def time(self, stage: str, work: Callable[[], Result]) -> Result:
         """Do some work and note how long it took."""
-        before = time.process_time()
+        before = self.now()
         result = work()
-        self.add(stage, time.process_time() - before)
+        self.add(stage, self.now() - before)
         return result
 
     def add(self, stage: str, seconds: float) -> None:
         """Count time of a stage."""
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-
-def peak_memory_mib() -> float:
-    """Most memory that this process has held so far.
-
-    ``getrusage`` of a Linux process counts what its parent held too.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes on macOS, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _fit(
@@ -138,10 +131,10 @@ def _fit(
     module = prepared.module
     model, context = module.model(name), module.contexts[name]
     model.activate(prepared.blocks)
-    solver = RecordingSolver(module.solver)
-    before = time.process_time()
+    solver = RecordingSolver(module.solver, now=clock.now)
+    before = clock.now()
     result = fit(model, images, context, targets, solver)
-    after = time.process_time()
+    after = clock.now()
     assert solver.recorded is not None
     record = solver.recorded.record
     clock.add("premultiply", record.cpu_started - before)

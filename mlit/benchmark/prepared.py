@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import lightning
+import torch
 from omegaconf import DictConfig
 
 from mlit.errors import InputError
@@ -67,13 +68,15 @@ class Prepared:
             raise InputError(f"{name}: {batch.failure}")
         return batch.images
 
-    def targets(self) -> list[Target | None]:
-        """Transform the references of every species."""
+    def targets(self, device: torch.device) -> list[Target | None]:
+        """Transform the references of every species, on a device."""
         found: list[Target | None] = []
         for molecule in self.module.molecules:
             references = molecule.references
             assert references is not None
-            table = reference_table(references.maps, references.pixel_size_angstrom, self.resolution_angstrom)
+            table = reference_table(
+                references.maps.to(device), references.pixel_size_angstrom, self.resolution_angstrom
+            )
             tight = molecule.maps.settings.references.tight_angstrom
             found.append(Target(table, tight, self.resolution_angstrom))
         return found

@@ -1,6 +1,7 @@
 """A problem and a solver that note what happens while they are at work."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -20,15 +21,14 @@ class Record:
     values
         Objective of each pass over the images.
     elapsed, cpu_elapsed
-        Seconds from the start of the fit to the end of that pass: on the wall, and of all cores together, which
-        other programs lengthen less.
+        Seconds from the start of the fit to the end of that pass: on the wall, and by the clock of the recording.
     pass_cpu_seconds, equation_cpu_seconds
-        Time of all cores in passes, without the gradients' way back through the geometry, and in setting up normal
+        Time by that clock in passes, without the gradients' way back through the geometry, and in setting up normal
         equations.
     seconds, cpu_seconds
         Time of the whole fit.
     cpu_started
-        When it began, on the clock of :func:`time.process_time`.
+        When it began, by that clock.
     """
 
     status: str = ""
@@ -55,12 +55,16 @@ class RecordedProblem:
         The problem.
     strictness
         How many times smaller than the problem's own its tolerance shall be.
+    now
+        The clock; by default it counts the seconds of all cores together, which other programs lengthen less.
     """
 
-    def __init__(self, problem: DifferentiableProblem, strictness: float = 1.0) -> None:
-        self.problem, self.record, self.strictness = problem, Record(), strictness
+    def __init__(
+        self, problem: DifferentiableProblem, strictness: float = 1.0, now: Callable[[], float] = time.process_time
+    ) -> None:
+        self.problem, self.record, self.strictness, self._now = problem, Record(), strictness, now
         self.passes = problem.passes
-        self._started, self.record.cpu_started = time.perf_counter(), time.process_time()
+        self._started, self.record.cpu_started = time.perf_counter(), now()
 
     def parameters(self) -> list[nn.Parameter]:
         """Parameters to change."""
@@ -68,23 +72,23 @@ class RecordedProblem:
 
     def evaluate(self) -> float:
         """Objective at the present parameters."""
-        before = time.process_time()
+        before = self._now()
         value = self.problem.evaluate()
         self._note(value, before)
         return value
 
     def loss(self) -> Tensor:
         """Negative objective with gradients."""
-        before = time.process_time()
+        before = self._now()
         loss = self.problem.loss()
         self._note(-float(loss.detach()), before)
         return loss
 
     def system(self) -> Quadratic:
         """Gradient and curvature."""
-        before = time.process_time()
+        before = self._now()
         system = self.problem.system()
-        self.record.equation_cpu_seconds += time.process_time() - before
+        self.record.equation_cpu_seconds += self._now() - before
         return system
 
     def move(self, item: Tensor, shared: Tensor) -> None:
@@ -103,10 +107,10 @@ class RecordedProblem:
         """Note how it ended, and the time of the whole."""
         self.record.status = status
         self.record.seconds = time.perf_counter() - self._started
-        self.record.cpu_seconds = time.process_time() - self.record.cpu_started
+        self.record.cpu_seconds = self._now() - self.record.cpu_started
 
     def _note(self, value: float, before: float) -> None:
-        now = time.process_time()
+        now = self._now()
         self.passes = self.problem.passes
         self.record.values.append(value)
         self.record.elapsed.append(time.perf_counter() - self._started)
@@ -123,15 +127,17 @@ class RecordingSolver:
         The solver.
     strictness
         How many times smaller than the problem's own its tolerance shall be.
+    now
+        The clock; by default it counts the seconds of all cores together, which other programs lengthen less.
     """
 
-    def __init__(self, solver: Solver, strictness: float = 1.0) -> None:
-        self.solver, self.strictness = solver, strictness
+    def __init__(self, solver: Solver, strictness: float = 1.0, now: Callable[[], float] = time.process_time) -> None:
+        self.solver, self.strictness, self._now = solver, strictness, now
         self.recorded: RecordedProblem | None = None
 
     def solve(self, problem: DifferentiableProblem) -> Outcome:
         """Run to the end."""
-        self.recorded = RecordedProblem(problem, self.strictness)
+        self.recorded = RecordedProblem(problem, self.strictness, self._now)
         outcome = self.solver.solve(self.recorded)
         self.recorded.finish(outcome.status)
         return outcome

@@ -210,11 +210,11 @@ def _conclusion(costs: Sequence[SizeCost]) -> str:
     largest, least = max(c.images for c in costs), min(c.images for c in costs)
     if len({cost.box for cost in costs}) > 1:
         return "the pixels of an image grow with box²"
+    same = f"an image costs the same within {100 * spread(costs):.0f} % over a {largest / least:.0f}× range"
+    if len({cost.size.series for cost in costs}) > 1:
+        return same
     constant, each = overhead(costs)
-    return (
-        f"an image costs the same within {100 * spread(costs):.0f} % over a {largest / least:.0f}× range; "
-        f"{constant:.2f} s a series and {1e3 * each:.3f} ms an image"
-    )
+    return f"{same}; {constant:.2f} s a series and {1e3 * each:.3f} ms an image"
 
 
 def _columns(stages: Sequence[str]) -> list[Callable[[SizeCost], float]]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mlit.benchmark.clock import CPU
 from mlit.benchmark.prepared import Prepared
 from mlit.benchmark.recording import Record, RecordingSolver
 from mlit.deformation.series_model import SeriesModel
@@ -79,7 +80,7 @@ def fit_with_each(
         If the images of the series cannot be used.
     """
     model, module = prepared.module.model(name), prepared.module
-    images, targets = prepared.images(name), prepared.targets()
+    images, targets = prepared.images(name), prepared.targets(CPU)
     model.activate(prepared.blocks)
     start = copy.deepcopy(model.state_dict())
     fits: dict[str, Fit] = {}

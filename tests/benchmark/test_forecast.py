@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from mlit.benchmark.forecast import (
     BYTES_PER_PASS,
@@ -116,4 +117,4 @@ def test_the_table_names_the_bottleneck_of_each_number_of_gpus():
 
 
 def test_memory_is_copied_at_a_possible_speed():
-    assert 1e8 < copy_bytes_per_second() < 1e13
+    assert 1e8 < copy_bytes_per_second(torch.device("cpu")) < 1e13

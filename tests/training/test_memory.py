@@ -16,7 +16,7 @@ SMALL = RunSize(1 << 25, 1 << 26, 2000, 112, 8, 5.0, 320.0, fits=True)
 
 MEASURE = """
 import sys
-from mlit.benchmark.one_iteration import peak_memory_mib
+from mlit.benchmark.clock import peak_memory_mib
 from mlit.fourier.insertion import FourierSums
 from mlit.geometry.map_symmetry import Symmetry
 from mlit.maps.references import ReferenceSettings, half_maps, reference_maps
@@ -50,7 +50,7 @@ def test_maps_are_made_in_the_memory_foretold(what):
 DENOISE = """
 import sys
 import torch
-from mlit.benchmark.one_iteration import peak_memory_mib
+from mlit.benchmark.clock import peak_memory_mib
 from mlit.denoising.half_maps import denoise
 from mlit.denoising.module import MapDenoiser
 from mlit.denoising.settings import DenoiserSettings
