@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import scipy.fft
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from mlit.fourier.resize import resize_spectrum
@@ -32,6 +32,8 @@ class TiltImages:
         Strength of the signal in them.
     shade
         Parts of the images that cannot be used.
+    spectra
+        Their transforms, where they were made already.
     """
 
     pixels: Float[Tensor, "tilt y x"]
@@ -40,6 +42,7 @@ class TiltImages:
     dose: Float[Tensor, " tilt"]
     weights: SignalWeights = field(default_factory=SignalWeights)
     shade: Shade | None = None
+    spectra: "TiltSpectra | None" = None
 
     def lit(self, xy_angstrom: Float[Tensor, "particle tilt 2"]) -> Bool[Tensor, "particle tilt"]:
         """Whether places in the images can be used."""
@@ -56,8 +59,34 @@ class TiltImages:
         return replace(self, dose=torch.zeros_like(self.dose), weights=SignalWeights())
 
     def to(self, device: torch.device) -> "TiltImages":
-        """Copy on a device; what is looked up for single particles stays on the CPU."""
-        return replace(self, pixels=self.pixels.to(device), noise=self.noise.to(device), dose=self.dose.to(device))
+        """Copy on a device, without transforms; what is looked up for single particles stays on the CPU."""
+        moved = {name: getattr(self, name).to(device) for name in ("pixels", "noise", "dose")}
+        return replace(self, spectra=None, **moved)
+
+    @property
+    def side(self) -> int:
+        """Side in pixels of the square that the images are padded to."""
+        return even_fast_size(max(self.pixels.shape[1:]))
+
+    def side_for(self, resolution_angstrom: float) -> int:
+        """Side in pixels of the square sampled as coarsely as detail of a resolution allows, with some room."""
+        return min(self.side, even_size(self.side * self.pixel_size_angstrom / (resolution_angstrom / 2) * 1.05))
+
+    def transformed(self, resolution_angstrom: float) -> "TiltImages":
+        """Return the same images with their transforms up to a resolution, for whoever weighs them more than once."""
+        size = self.side_for(resolution_angstrom)
+
+        def spectrum(tilt: int) -> Tensor:
+            return self.spectrum(tilt, size)
+
+        values = torch.stack(run_pieces(spectrum, range(len(self.pixels)), self.pixels.device))
+        return replace(self, spectra=TiltSpectra(values, size))
+
+    def spectrum(self, tilt: int, size: int) -> Complex[Tensor, "ky kx"]:
+        """Transform of one padded image, cropped to that of ``size`` pixels."""
+        if self.spectra is not None and self.spectra.size >= size:
+            return resize_spectrum(self.spectra.values[tilt], self.spectra.size, size, 2)
+        return resize_spectrum(torch.fft.rfft2(self.pixels[tilt], s=(self.side, self.side)), self.side, size, 2)
 
     def tilt(self, index: int) -> "TiltImages":
         """One tilt alone."""
@@ -69,6 +98,22 @@ class TiltImages:
         """Noise power density (Å²) at frequencies in 1/Å."""
         power = interpolate_power(self.noise, frequency * self.pixel_size_angstrom)
         return power * self.pixel_size_angstrom**2
+
+
+@dataclass(frozen=True)
+class TiltSpectra:
+    """Transforms of tilt images, which are padded to a square, cropped at some frequency.
+
+    Attributes
+    ----------
+    values
+        In the layout of ``rfft2``.
+    size
+        Side in pixels of the squares that they are the transforms of.
+    """
+
+    values: Complex[Tensor, "tilt ky kx"]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -127,10 +172,7 @@ def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:
     resolution_angstrom
         Finest detail needed; the new Nyquist frequency lies a little beyond it.
     """
-    pixel = images.pixel_size_angstrom
-    height, width = images.pixels.shape[1:]
-    side = even_fast_size(max(height, width))
-    coarse = min(side, even_size(side * pixel / (resolution_angstrom / 2) * 1.05))
+    pixel, side, coarse = images.pixel_size_angstrom, images.side, images.side_for(resolution_angstrom)
     device = images.pixels.device
     ky = torch.fft.fftfreq(coarse, pixel * side / coarse, device=device)[:, None]
     kx = torch.fft.rfftfreq(coarse, pixel * side / coarse, device=device)[None]
@@ -139,12 +181,11 @@ def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:
 
     def filtered(tilt: int) -> Tensor:
         one = images.tilt(tilt)
-        spectrum = resize_spectrum(torch.fft.rfft2(one.pixels[0], s=(side, side)), side, coarse, 2)
         weight = (one.envelope(frequency) / one.noise_density(frequency))[0] * (coarse / side) ** 2
         on_grid = weight.index_select(0, place.flatten()).reshape(place.shape)
         if directional is not None:
             on_grid = on_grid * directional[tilt]
-        return torch.fft.irfft2(spectrum * on_grid, s=(coarse, coarse))
+        return torch.fft.irfft2(images.spectrum(tilt, coarse) * on_grid, s=(coarse, coarse))
 
     out = run_pieces(filtered, range(len(images.pixels)), device)
     return WeightedImages(torch.stack(out), pixel * side / coarse)

@@ -1,6 +1,7 @@
 """The refinement as a LightningModule."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -96,6 +97,12 @@ class RefinementModule(lightning.LightningModule):
         return min((resolution for resolution in found if resolution is not None), default=None)
 
     @property
+    def _finest_angstrom(self) -> float:
+        """Finest detail in the fits and the maps of this epoch."""
+        maps = [molecule.maps.sums.resolution_angstrom for molecule in self.molecules]
+        return min([*maps, self.fit_resolution_angstrom or math.inf])
+
+    @property
     def targets(self) -> list[Target | None]:
         """What the particles of each species are fitted to in this epoch."""
         return [molecule.target for molecule in self.molecules]
@@ -123,7 +130,7 @@ class RefinementModule(lightning.LightningModule):
             self._leave_out(batch)
             return
         name, record = batch.name, self.records[batch.name]
-        images = replace(batch.images, weights=self.contexts[name].weights)
+        images = replace(batch.images, weights=self.contexts[name].weights).transformed(self._finest_angstrom)
         idle = not self.can_fit(name) or not self._iteration.blocks
         self.records[name] = record.without_fit() if idle else self._fit_or_recall(name, images)
         self._gather_weights(name, images)

@@ -69,6 +69,16 @@ def test_places_in_the_shade_are_not_lit_wherever_the_images_go():
     assert shaded.lit(place).tolist() == [[True, False], [True, False], [True, True]]
 
 
+@pytest.mark.parametrize("finest", [8.0, 14.0, 20.0])
+def test_transforms_made_before_change_nothing(finest):
+    """Fine enough or not."""
+    images = some_images()
+    made = images.transformed(finest)
+    assert made.spectra is not None
+    assert (made.spectra.size >= images.side_for(14.0)) == (finest <= 14)
+    assert torch.equal(weigh(made, 14.0).pixels, weigh(images, 14.0).pixels)
+
+
 def test_weighting_matches_an_explicit_filter():
     """At the positions of the coarse pixels, the image filtered at full sampling; (0, 0) stays the corner."""
     images, resolution = some_images(), 14.0
