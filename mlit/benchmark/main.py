@@ -122,8 +122,8 @@ def run_weights(arguments: argparse.Namespace) -> dict[str, object]:
 
 def _device(arguments: argparse.Namespace) -> torch.device:
     """Where the words let a run compute."""
-    words = ["data.settings=…", "data.particles=…", "species.diameter=1", *arguments.words]
-    return device_of(refinement_config(words, Path("…")))
+    words = ["data.settings=any", "data.particles=any", "species.diameter=1", *arguments.words]
+    return device_of(refinement_config(words, Path("any")))
 
 
 def _progress(line: str) -> None:

@@ -24,7 +24,7 @@ from mlit.devices import single_precision
 from mlit.fourier.insertion import FourierSums
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.references import half_maps, reference_maps
-from mlit.parallel import one_thread_each
+from mlit.parallel import one_thread_each, reuse_memory
 from mlit.training.data import TiltSeriesDataset
 from mlit.training.series_step import Target, add_to_maps, fit
 
@@ -90,14 +90,15 @@ def measure(words: Sequence[str], resolution_angstrom: float) -> Cost:
 
 def _iterate(prepared: Prepared, clock: "Stages") -> tuple[int, float]:
     """Fit every series and make the next references; returns images in the fits, and passes over them."""
-    module, sums, device = prepared.module, [], clock.device
+    module, sums, device, finest = prepared.module, [], clock.device, prepared.resolution_angstrom
     for molecule in module.molecules:
         maps, resolution = molecule.maps.settings, molecule.schedule.map_resolution(1, prepared.resolution_angstrom)
         sums.append(FourierSums.zeros(2 * maps.folds, maps.box, maps.pixel_size_angstrom, resolution, device))
+        finest = min(finest, sums[-1].resolution_angstrom)
     targets, dataset = clock.time("reference table", lambda: prepared.targets(device)), _fresh(prepared).dataset
     seen = passed = 0
     for number, name in enumerate(module.names):
-        images = clock.time("images", lambda number=number: _images(dataset, number).to(device))
+        images = clock.time("images", lambda number=number: _images(dataset, number).to(device).transformed(finest))
         found, passes = _fit(prepared, name, images, targets, clock)
         seen, passed = seen + found, passed + found * passes
         clock.time("insertion", lambda name=name, images=images: _insert(prepared, name, images, sums))
@@ -176,4 +177,5 @@ def _fresh(prepared: Prepared) -> Prepared:
 
 
 if __name__ == "__main__":
+    reuse_memory()
     print(json.dumps(asdict(measure(sys.argv[2:], float(sys.argv[1])))))

@@ -70,7 +70,7 @@ class TiltImages:
 
     def side_for(self, resolution_angstrom: float) -> int:
         """Side in pixels of the square sampled as coarsely as detail of a resolution allows, with some room."""
-        return min(self.side, even_size(self.side * self.pixel_size_angstrom / (resolution_angstrom / 2) * 1.05))
+        return min(self.side, even_fast_size(self.side * self.pixel_size_angstrom / (resolution_angstrom / 2) * 1.05))
 
     def transformed(self, resolution_angstrom: float) -> "TiltImages":
         """Return the same images with their transforms up to a resolution, for whoever weighs them more than once."""
