@@ -93,7 +93,7 @@ def test_ratio_is_what_the_images_were_multiplied_with():
     )
     turned = torch.tensor([60.0, -90.0])
     filtered = 0.7 * torch.exp((-300 * plane.square().sum(-1) + double_angle(plane) @ turned) / 4)
-    scene, rings = Scene(), Rings(1 / DETAIL, count=12, sectors=6)
+    scene, rings = Scene(), Rings(1 / DETAIL, count=10, sectors=6)
     plain = scene.table(rings)
     spectrum = torch.fft.rfft2(scene.images.pixels) * filtered
     scene.images = dataclasses.replace(scene.images, pixels=torch.fft.irfft2(spectrum, s=scene.images.pixels.shape[1:]))
