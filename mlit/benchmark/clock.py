@@ -3,18 +3,18 @@
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 CPU = torch.device("cpu")
 
 
-def device_of(cfg: DictConfig) -> torch.device:
-    """Where a run of this config computes."""
-    return torch.device("cuda" if cfg.trainer.accelerator in ("gpu", "cuda") else "cpu")
+def device_of(trainer: Mapping[str, Any]) -> torch.device:
+    """Where a run with these options of the trainer computes."""
+    return torch.device("cuda" if trainer["accelerator"] in ("gpu", "cuda") else "cpu")
 
 
 def clock_of(device: torch.device) -> Callable[[], float]:

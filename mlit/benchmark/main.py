@@ -20,6 +20,7 @@ from mlit.benchmark.solver_comparison import candidates, compare_solvers
 from mlit.benchmark.solver_ratios import ratios
 from mlit.benchmark.solver_report import attempts_table, comparison_as_json, ratios_table
 from mlit.benchmark.weights_recovery import recovery
+from mlit.cli.composer import Composer
 from mlit.errors import InputError
 from mlit.io.atomic import atomic_write
 
@@ -122,8 +123,9 @@ def run_weights(arguments: argparse.Namespace) -> dict[str, object]:
 
 def _device(arguments: argparse.Namespace) -> torch.device:
     """Where the words let a run compute."""
-    words = ["data.settings=any", "data.particles=any", "species.diameter=1", *arguments.words]
-    return device_of(refinement_config(words, Path("any")))
+    composer = Composer("refine")
+    with composer.ready():
+        return device_of(composer.compose(arguments.words).values["trainer"])
 
 
 def _progress(line: str) -> None:

@@ -74,7 +74,7 @@ def measure(words: Sequence[str], resolution_angstrom: float) -> Cost:
     """
     with tempfile.TemporaryDirectory() as output:
         cfg = refinement_config(words, Path(output))
-        device = device_of(cfg)
+        device = device_of(cfg.trainer)
         base = peak_memory_mib(device)
         prepared = prepare(cfg, 0, resolution_angstrom)
     start = {name: value.clone() for name, value in prepared.module.state_dict().items()}
