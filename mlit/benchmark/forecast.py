@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mlit.fourier.trilinear import half_grid_voxels
 from mlit.likelihood.premultiply import boxes_for
 from mlit.maps.references import ReferenceSettings
-from mlit.training.memory import COPIES_WITH_REFERENCES, RunSize, estimate_memory
+from mlit.training.memory import COPIES_WITH_REFERENCES, Holding, RunSize, estimate_memory
 from mlit.training.series_setup import map_box
 
 CORNERS = 8  # of a voxel, read or written for every pixel
@@ -211,7 +211,7 @@ def forecast(
     seconds["references"] = bytes_of_maps(case) / speed["references"]
     without_fits = sum(seconds.values()) - sum(seconds[n] for n in ("premultiply", "evaluate", "small operations"))
     size = _run_size(case)
-    needed = estimate_memory(size).peak
+    needed = estimate_memory(size, Holding(ahead=False)).peak
     run = without_fits + case.iterations * sum(seconds.values())
     return Forecast(gpus, seconds, run, needed, needed <= gpu.memory_bytes)
 

@@ -15,6 +15,7 @@ from mlit.project.checks import check_project
 from mlit.project.findings import Finding, Severity
 from mlit.project.project import Project
 from mlit.training.memory import RunSize, estimate_memory
+from mlit.training.memory_plan import plan_memory
 from mlit.training.population_data import is_population, load_population, with_species
 from mlit.training.series_setup import assign_groups, map_box
 
@@ -107,4 +108,4 @@ def _memory_line(project: Project, diameter_angstrom: float | None) -> str:
     references = ReferenceSettings(diameter_angstrom)
     box, tight = map_box(references, pixel), references.tight_angstrom
     size = RunSize.of(project, box, 2 * folds, pixel, tight, fits=True, network=True)
-    return f"memory of a refinement with maps of {size.box} px: {estimate_memory(size)}"
+    return f"memory of a refinement with maps of {size.box} px: {estimate_memory(size, plan_memory([size], None))}"

@@ -53,7 +53,7 @@ def share_computer(config: DictConfig, launcher: DictConfig, jobs: int) -> None:
         config.callbacks.progress.live = False
     together = jobs_at_once(launcher.get("n_jobs", 1), jobs)
     if together > 1 and OmegaConf.select(config, "memory_gib", default=0.0) is None:
-        from mlit.training.memory import memory_here
+        from mlit.training.memory_here import memory_here
 
         here = memory_here()
         config.memory_gib = here / GIB / together if math.isfinite(here) else None

@@ -21,7 +21,8 @@ class TiltImages:
     Attributes
     ----------
     pixels
-        Images with mean zero, variance one and bright molecules.
+        Images with mean zero, variance one and bright molecules. They may be held in a shorter type than the 32-bit
+        floats in which they are worked on.
     pixel_size_angstrom
         Their pixel size.
     noise
@@ -60,8 +61,8 @@ class TiltImages:
 
     def to(self, device: torch.device) -> "TiltImages":
         """Copy on a device, without transforms; what is looked up for single particles stays on the CPU."""
-        moved = {name: getattr(self, name).to(device) for name in ("pixels", "noise", "dose")}
-        return replace(self, spectra=None, **moved)
+        pixels = self.pixels.to(device, non_blocking=self.pixels.is_pinned())
+        return replace(self, pixels=pixels, noise=self.noise.to(device), dose=self.dose.to(device), spectra=None)
 
     @property
     def side(self) -> int:
@@ -86,7 +87,7 @@ class TiltImages:
         """Transform of one padded image, cropped to that of ``size`` pixels."""
         if self.spectra is not None and self.spectra.size >= size:
             return resize_spectrum(self.spectra.values[tilt], self.spectra.size, size, 2)
-        return resize_spectrum(torch.fft.rfft2(self.pixels[tilt], s=(self.side, self.side)), self.side, size, 2)
+        return resize_spectrum(torch.fft.rfft2(self.pixels[tilt].float(), s=(self.side, self.side)), self.side, size, 2)
 
     def tilt(self, index: int) -> "TiltImages":
         """One tilt alone."""

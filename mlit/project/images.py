@@ -1,5 +1,7 @@
 """Pixels of the tilt images of a series."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -10,8 +12,10 @@ from mlit.io.mrc import read_mrc, read_mrc_section
 from mlit.project.project import SeriesInput
 
 
-def load_tilt_images(series: SeriesInput) -> Float[Tensor, "tilt y x"]:
+def load_tilt_images(series: SeriesInput, heed: Callable[[], None] = lambda: None) -> Float[Tensor, "tilt y x"]:
     """Read the averaged images as they are: no normalisation, contrast not inverted.
+
+    ``heed`` is called before each image: what it raises ends the reading.
 
     Returns
     -------
@@ -28,6 +32,7 @@ def load_tilt_images(series: SeriesInput) -> Float[Tensor, "tilt y x"]:
     images = torch.zeros((len(series.image_paths), y, x), dtype=torch.float32)
     used = series.use_tilt.nonzero().flatten().tolist()
     for tilt in used:
+        heed()
         path = series.image_paths[tilt]
         section = None if series.image_sections is None else series.image_sections[tilt]
         image = read_mrc(path)[0] if section is None else read_mrc_section(path, section)

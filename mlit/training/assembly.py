@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -221,13 +222,15 @@ def make_map_settings(project: Project, cfg: DictConfig, species: Species, folds
     return MapSettings(references, box, pixel, folds, species.map_symmetry, mask, cfg.seed)
 
 
-def sizes_of(projects: Sequence[Project], module: RefinementModule) -> list[RunSize]:
-    """Collect what the memory of a run depends on, for each species."""
+def sizes_of(projects: Sequence[Project], module: RefinementModule, storage: torch.dtype) -> list[RunSize]:
+    """Collect what the memory of a run depends on, for each species; ``storage`` is the type of kept pixels."""
     sizes = []
     for project, molecule in zip(projects, module.molecules, strict=True):
         maps, tight = molecule.maps.settings, molecule.maps.settings.references.tight_angstrom
         parts = {"fits": bool(molecule.schedule.iterations), "network": molecule.maps.denoiser is not None}
-        sizes.append(RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, **parts))
+        size = RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, **parts)
+        kept = size.all_series_bytes * storage.itemsize // torch.float32.itemsize
+        sizes.append(replace(size, all_series_bytes=kept))
     return sizes
 
 

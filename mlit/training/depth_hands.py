@@ -15,7 +15,7 @@ from mlit.likelihood.tilt_images import TiltImages
 from mlit.maps.references import HalfMaps, ReferenceSettings, half_maps, reference_maps, reference_table
 from mlit.project.project import Project, SeriesInput
 from mlit.training.data import TiltSeriesDataset
-from mlit.training.memory import CACHE_BYTES
+from mlit.training.memory import USUAL
 from mlit.training.series_setup import Species, SpeciesInput, make_context, make_model, map_box
 from mlit.training.series_step import BYTES_PER_INSERTION, SeriesContext, add_to_maps, cut
 
@@ -78,7 +78,7 @@ def compare_hands(
         Of the draw.
     """
     thinned = tuple(_thinned(series, project, particles_per_series, seed) for series in project.series)
-    dataset = TiltSeriesDataset([replace(project, series=thinned)], species.diameter_angstrom, CACHE_BYTES)
+    dataset = TiltSeriesDataset([replace(project, series=thinned)], species.diameter_angstrom, USUAL.cache_bytes)
     group = torch.from_numpy(project.particles.half_set) - 1
     sides = {series.name: _both_signs(series, project, group, species) for series in thinned}
     apart = replace(references, shared_resolution_angstrom=0.0)

@@ -1,30 +1,54 @@
 """Memory that a run takes on a CPU, worked out before it starts."""
 
-import logging
 import math
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from mlit.errors import InputError
 from mlit.fourier.trilinear import half_grid_voxels
 from mlit.maps.fsc import maps_at_once
 from mlit.project.project import Project
-from mlit.training.series_step import BYTES_PER_FIT
+from mlit.training.fit_batches import USUAL_BYTES
 
-LOG = logging.getLogger("mlit")
 GIB = 2**30
-CGROUPS, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-CACHE_BYTES = 2 * GIB  # of tilt images that are kept between iterations
 PROGRAM_BYTES = 0.8 * GIB  # libraries, and buffers of a fit that do not grow with the data
 COPIES_OF_SERIES = 3  # as read, normalised, filtered
+COPIES_OF_TWO_SERIES = 4  # one normalised and filtered while the next is read and normalised
 LEAST_COPIES_OF_SERIES = 2  # where what was read is given back before the images are filtered
 COPIES_OF_MAP = {True: 33, False: 17}  # while half maps are made and judged, by whether both are worked on at once
 COPIES_WITH_REFERENCES = {True: 46, False: 24}
 LEAST_SHARE_OF_COPIES = 0.4  # that was ever measured to be there at one moment
 COPIES_WHILE_DENOISED, COPIES_OF_DENOISED = 35, 17  # of the tight box: for all maps together, and for each
 NETWORK_BYTES = 0.3 * GIB  # kernels, and features of patches and tiles
+
+
+@dataclass(frozen=True)
+class Holding:
+    """How much of its images a run holds at a time. More makes it faster, and changes its results by rounding at most.
+
+    Attributes
+    ----------
+    cache_bytes
+        Tilt images that are kept between iterations.
+    batch_bytes
+        Premultiplied images in a batch of a fit, of which two are held.
+    ahead
+        Whether the next series is read while one is fitted.
+    """
+
+    cache_bytes: int = 2 * GIB
+    batch_bytes: int = USUAL_BYTES
+    ahead: bool = True
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        series = "two series of them" if self.ahead else "one series"
+        return (
+            f"{in_gib(self.cache_bytes)} GiB of tilt images between iterations, {series} while one is fitted, "
+            f"{in_gib(self.batch_bytes)} GiB of particle images in a batch"
+        )
+
+
+USUAL = Holding()
 
 
 @dataclass(frozen=True)
@@ -36,7 +60,7 @@ class RunSize:
     series_bytes
         Tilt images in use, of the series with most of them.
     all_series_bytes
-        Those of all series.
+        Those of all series, as they are kept.
     particle_images
         Particles times tilts, of the series with most of them.
     box
@@ -62,6 +86,11 @@ class RunSize:
     tight_angstrom: float
     fits: bool
     network: bool = False
+
+    @property
+    def premultiplied_bytes(self) -> float:
+        """Premultiplied images of the series with most of them, at the finest detail that the pixels hold."""
+        return 2 * 8 * self.particle_images * math.pi / 8 * (self.tight_angstrom / self.pixel_size_angstrom) ** 2
 
     @classmethod
     def of(
@@ -119,20 +148,23 @@ class MemoryEstimate:
 
     def __str__(self) -> str:
         """One line for a person."""
-        stages = ", ".join(f"{name} {_gib(size)}" for name, size in self.stages.items())
+        stages = ", ".join(f"{name} {in_gib(size)}" for name, size in self.stages.items())
         network = NETWORK_BYTES if self.network else 0.0
         parts = {"program": PROGRAM_BYTES + network, "tilt images": self.images, "map sums": self.sums}
-        always = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
-        return f"at most {_gib(self.peak)} GiB: {stages}; in each of them {always}"
+        always = ", ".join(f"{name} {in_gib(size)}" for name, size in parts.items())
+        least = f"at least {in_gib(self.least)} GiB, " if self.least else ""
+        return f"{least}at most {in_gib(self.peak)} GiB: {stages}; in each of them {always}"
 
 
-def _gib(size: float) -> str:
+def in_gib(size: float) -> str:
+    """Write a number of bytes."""
     return f"{size / GIB:.1f}"
 
 
-def estimate_together(sizes: Sequence[RunSize]) -> MemoryEstimate:
+def estimate_together(sizes: Sequence[RunSize], held: Holding = USUAL) -> MemoryEstimate:
     """Work out what a run with several species takes: maps are made one after the other, all else is there at once."""
-    each = [estimate_memory(size) for size in sizes]
+    own = replace(held, batch_bytes=held.batch_bytes // len(sizes))
+    each = [estimate_memory(size, own) for size in sizes]
     return MemoryEstimate(
         images=max(one.images for one in each),
         sums=sum(one.sums for one in each),
@@ -143,19 +175,21 @@ def estimate_together(sizes: Sequence[RunSize]) -> MemoryEstimate:
     )
 
 
-def estimate_memory(size: RunSize) -> MemoryEstimate:
+def estimate_memory(size: RunSize, held: Holding = USUAL) -> MemoryEstimate:
     """Work out what a run with one species takes, from above, and what it takes at least."""
     together = maps_at_once(size.box) is None
     copies = COPIES_WITH_REFERENCES if size.fits else COPIES_OF_MAP
     sums, one_map = 12 * size.groups * half_grid_voxels(size.box), 4 * size.box**3
-    held = LEAST_COPIES_OF_SERIES * size.series_bytes + sums
+    least_held = LEAST_COPIES_OF_SERIES * size.series_bytes + sums
+    at_hand = (COPIES_OF_TWO_SERIES if held.ahead else COPIES_OF_SERIES) * size.series_bytes
     return MemoryEstimate(
-        images=min(size.all_series_bytes, CACHE_BYTES) + COPIES_OF_SERIES * size.series_bytes,
+        images=min(size.all_series_bytes, held.cache_bytes) + at_hand,
         sums=sums,
-        fit=_fit_bytes(size) if size.fits else 0.0,
+        fit=_table_bytes(size) + min(size.premultiplied_bytes, 2 * held.batch_bytes) if size.fits else 0.0,
         maps=copies[together] * one_map,
         network=_network_bytes(size) if size.network else 0.0,
-        least=held + max(_table_bytes(size) if size.fits else 0.0, LEAST_SHARE_OF_COPIES * copies[together] * one_map),
+        least=least_held
+        + max(_table_bytes(size) if size.fits else 0.0, LEAST_SHARE_OF_COPIES * copies[together] * one_map),
     )
 
 
@@ -165,72 +199,6 @@ def _network_bytes(size: RunSize) -> float:
     return 4 * ((COPIES_WHILE_DENOISED + COPIES_OF_DENOISED * size.groups) * tight**3 + 5 * size.box**3)
 
 
-def _fit_bytes(size: RunSize) -> float:
-    """Count reference tables and premultiplied images, at the finest detail that the pixels hold."""
-    pixels = size.tight_angstrom / size.pixel_size_angstrom
-    images = 2 * 8 * size.particle_images * math.pi / 8 * pixels**2
-    return _table_bytes(size) + min(images, 2 * BYTES_PER_FIT)
-
-
 def _table_bytes(size: RunSize) -> float:
     """Count reference tables."""
     return 32 * size.groups * half_grid_voxels(2 * math.ceil(size.tight_angstrom / size.pixel_size_angstrom))
-
-
-def memory_here() -> float:
-    """Bytes that this process may use: those of the computer, or fewer where a job has a limit; infinity if unknown."""
-    names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
-    known = hasattr(os, "sysconf") and all(name in os.sysconf_names for name in names)
-    installed = math.prod(os.sysconf(name) for name in names) if known else math.inf
-    return min([installed, *granted(CGROUPS, OWN_CGROUP)])
-
-
-def granted(root: Path, own: Path) -> Iterator[float]:
-    """Yield the limits of the control groups (version 2) that hold this process, such as a job of a cluster.
-
-    Parameters
-    ----------
-    root
-        Where the groups are mounted.
-    own
-        File that names the group of this process.
-    """
-    lines = own.read_text(encoding="ascii").splitlines() if own.is_file() else []
-    name = next((line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")), "")
-    for folder in (root / name, *(root / name).parents):
-        limit = folder / "memory.max"
-        text = limit.read_text(encoding="ascii").strip() if limit.is_file() else ""
-        if text.isdecimal():
-            yield float(text)
-        if folder == root:
-            return
-
-
-def check_memory(estimate: MemoryEstimate, allowed_gib: float | None) -> None:
-    """Log what a run takes in each stage; refuse one that cannot fit, and warn of one that may not.
-
-    Parameters
-    ----------
-    estimate
-        What it takes.
-    allowed_gib
-        What it may take; None for all that is here.
-
-    Raises
-    ------
-    InputError
-        If even the least is more than there is.
-    """
-    here = memory_here() if allowed_gib is None else allowed_gib * GIB
-    LOG.info("memory: %s", estimate)
-    if estimate.least > here:
-        raise InputError(
-            f"the run needs at least {_gib(estimate.least)} GiB of memory, and has {_gib(here)}: give a "
-            "coarser species.pixel_size_angstrom, a smaller species.box or folds=1, or a larger "
-            "memory_gib to try it all the same"
-        )
-    if estimate.peak > here:
-        LOG.warning(
-            "%s GiB of memory may be too little; a coarser species.pixel_size_angstrom makes maps and fits smaller",
-            _gib(here),
-        )

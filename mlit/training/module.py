@@ -1,5 +1,6 @@
 """The refinement as a LightningModule."""
 
+import functools
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from mlit.likelihood.tilt_images import TiltImages
 from mlit.optim.solvers import Solver
 from mlit.training import rank_log, ranks
 from mlit.training.data import SeriesBatch
+from mlit.training.fit_batches import USUAL_BYTES, FitBatches, is_out_of_memory
 from mlit.training.ledger import SeriesLedger
 from mlit.training.map_maker import References
 from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection
@@ -25,7 +27,7 @@ from mlit.training.molecule import Molecule
 from mlit.training.schedule import Iteration
 from mlit.training.series_record import SeriesRecord
 from mlit.training.series_status import SeriesStatus
-from mlit.training.series_step import Fit, SeriesContext, Target, fit
+from mlit.training.series_step import Fit, SeriesContext, Target, fit, whole_batch_bytes
 from mlit.training.weighing import Weighing
 
 LOG = logging.getLogger("mlit")
@@ -53,6 +55,11 @@ class RefinementModule(lightning.LightningModule):
         Models to compare with the present one in an early iteration; None compares none.
     weighing
         Estimates weights in the iterations that ask for it; None estimates none.
+
+    Attributes
+    ----------
+    batches
+        How many images a fit holds at once.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class RefinementModule(lightning.LightningModule):
         self.solver, self.ledger = solver, ledger
         self.records = {name: SeriesRecord.before_fits(context) for name, context in contexts.items()}
         self.selection, self.weighing = selection, weighing
+        self.batches = FitBatches(USUAL_BYTES)
         denoisers = [molecule.maps.denoiser for molecule in molecules]
         self.denoisers = nn.ModuleList(one for one in denoisers if one is not None)  # so that checkpoints hold them
         self.chosen: list[Candidate] = []
@@ -148,7 +156,7 @@ class RefinementModule(lightning.LightningModule):
         if self.weighing is None or not self.can_fit(name) or not self._iteration.weights:
             return
         model, context = self.model(name), self.contexts[name]
-        self.weighing.gather(name, model, images, context, self.records[name], self.targets)
+        self.weighing.gather(name, model, images, context, self.records[name], self.targets, self.batches.at_once)
 
     def _take_weights(self) -> None:
         """Weigh the images of the following iterations as this one has found."""
@@ -212,22 +220,25 @@ class RefinementModule(lightning.LightningModule):
 
         ``more`` names blocks to refine besides.
         """
-        context = self.contexts[name]
-        iteration = self._iteration
+        context, iteration = self.contexts[name], self._iteration
         model.activate([*iteration.blocks, *more])
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        work = functools.partial(
+            fit,
+            model,
+            images,
+            context,
+            self.targets,
+            self.solver,
+            iteration.learn_priors,
+            self.current_epoch == self.schedule.first_to_refine(Defocus.name),
+            self.records[name].credence.particle_weight(context.false_fraction),
+        )
         try:
-            return fit(
-                model,
-                images,
-                context,
-                self.targets,
-                self.solver,
-                iteration.learn_priors,
-                self.current_epoch == self.schedule.first_to_refine(Defocus.name),
-                self.records[name].credence.particle_weight(context.false_fraction),
-            )
+            whole = whole_batch_bytes(model, context, self.targets)
+            return self.batches.attempt(name, whole, work, lambda: model.load_state_dict(before))
         except (RuntimeError, MemoryError) as error:
-            if not _is_expected(error):
+            if not isinstance(error, LinAlgError) and not is_out_of_memory(error):
                 raise
             return str(error).splitlines()[0]
 
@@ -389,9 +400,3 @@ class RefinementModule(lightning.LightningModule):
         self.chosen = [Candidate(*values) for values in checkpoint["chosen"]]
         if self.chosen:
             self._rebuild()
-
-
-def _is_expected(error: Exception) -> bool:
-    """Whether an error of a fit says something about the series: a singular system, or want of memory."""
-    known = (LinAlgError, torch.OutOfMemoryError, MemoryError)
-    return isinstance(error, known) or "alloc" in str(error)

@@ -9,6 +9,7 @@ from mlit.parallel import cores
 from mlit.project.project import Project
 from mlit.training.assembly import make_iterations, make_map_settings, make_species
 from mlit.training.memory import RunSize, estimate_memory
+from mlit.training.memory_plan import plan_memory, processes_here
 from mlit.training.schedule import Iteration
 from mlit.training.series_setup import assign_groups
 
@@ -49,7 +50,7 @@ def plan_lines(project: Project, cfg: DictConfig) -> list[str]:
         f"maps of {maps.box} px of {maps.pixel_size_angstrom:g} Å, {folds} groups in each half set, "
         f"detail to {finest:.3g} Å at most",
         *(_iteration_line(number, iteration) for number, iteration in enumerate(iterations, 1)),
-        f"memory: {estimate_memory(size)}",
+        f"memory: {estimate_memory(size, plan_memory([size], cfg.memory_gib, processes_here(cfg.trainer)))}",
         _time_line(project, iterations, tight, finest),
     ]
 

@@ -126,7 +126,7 @@ class Progress(Callback):
 def images_to_do(trainer: lightning.Trainer, module: RefinementModule) -> dict[str, int]:
     """Particle images of the series that this process works on."""
     loader: Any = trainer.train_dataloader
-    names = [module.names[index] for index in loader.sampler if index >= 0]
+    names = [module.names[index] for index in loader.order if index >= 0]
     contexts = {name: module.contexts[name] for name in names}
     return {name: sum(len(m.group) for m in one.members) * int(one.use_tilt.sum()) for name, one in contexts.items()}
 

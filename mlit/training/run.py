@@ -1,5 +1,6 @@
 """A refinement or reconstruction from config to results."""
 
+import contextlib
 import logging
 import time
 import warnings
@@ -16,8 +17,10 @@ from mlit.project.project import Project
 from mlit.project.relion_export import FOLDER
 from mlit.training import rank_log, ranks
 from mlit.training.assembly import load_projects, make_module, make_species, sizes_of
-from mlit.training.data import TiltSeriesDataModule
-from mlit.training.memory import check_memory, estimate_together
+from mlit.training.data import STORAGE, TiltSeriesDataModule
+from mlit.training.fit_batches import FitBatches
+from mlit.training.memory import Holding, estimate_together
+from mlit.training.memory_plan import check_memory, plan_memory, processes_here
 from mlit.training.module import RefinementModule
 from mlit.training.run_record import claim_output, note_settings
 from mlit.training.run_results import write_results
@@ -64,14 +67,32 @@ def refine(cfg: DictConfig) -> bool:
     for project in projects:
         refuse_inputs_as_outputs(project, output, [one.name for one in species])
     module = make_module(projects, cfg)
-    check_memory(estimate_together(sizes_of(projects, module)), cfg.memory_gib)
+    held = plan_holding(projects, module, cfg)
     if ranks.is_first():
         note_settings(output, cfg)
-    data = TiltSeriesDataModule(projects, max(one.diameter_angstrom for one in species))
+    data = TiltSeriesDataModule(
+        projects, max(one.diameter_angstrom for one in species), held, STORAGE[cfg.images.storage]
+    )
     fit(module, data, cfg)
     ranks.leave_to_first()
     write_results(output, projects, module, cfg, time.monotonic() - started)
     return True
+
+
+def plan_holding(projects: Sequence[Project], module: RefinementModule, cfg: DictConfig) -> Holding:
+    """Say how much of its images a run holds at a time, and log what it takes.
+
+    Raises
+    ------
+    InputError
+        If it cannot fit into the memory.
+    """
+    sizes, processes = sizes_of(projects, module, STORAGE[cfg.images.storage]), processes_here(cfg.trainer)
+    held = plan_memory(sizes, cfg.memory_gib, processes)
+    check_memory(estimate_together(sizes, held), cfg.memory_gib, processes)
+    LOG.info("held at most: %s", held)
+    module.batches = FitBatches(held.batch_bytes)
+    return held
 
 
 def check_config(cfg: DictConfig) -> None:
@@ -88,6 +109,7 @@ def check_config(cfg: DictConfig) -> None:
         f"folds={cfg.folds}: must be at least 1": cfg.folds is not None and cfg.folds < 1,
         f"references.tight_box={cfg.references.tight_box}: must be at least 1": cfg.references.tight_box < 1,
         f"memory_gib={cfg.memory_gib}: must be above zero": cfg.memory_gib is not None and not cfg.memory_gib > 0,
+        f"images.storage={cfg.images.storage}: give one of {', '.join(STORAGE)}": cfg.images.storage not in STORAGE,
         f"optimizer.passes={cfg.optimizer.passes}: must be at least 1": cfg.optimizer.passes < 1,
         f"data.coordinate_pixel_size_angstrom={unit}: must be above zero": unit is not None and not unit > 0,
     }
@@ -128,7 +150,7 @@ def fit(module: RefinementModule, data: TiltSeriesDataModule, cfg: DictConfig) -
         LOG.info("going on from %s", checkpoint)
     with warnings.catch_warnings(), one_thread_each() if on_cpu else single_precision():
         warnings.filterwarnings("ignore", message=".*configure_optimizers.*None.*")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*It is recommended to use .self.log.*")
-        trainer.fit(module, datamodule=data, ckpt_path=resume)
+        with contextlib.closing(data):
+            trainer.fit(module, datamodule=data, ckpt_path=resume)

@@ -26,6 +26,7 @@ from mlit.likelihood.tilt_images import TiltImages, weigh
 from mlit.maps.reconstruction import insert_particles
 from mlit.optim.levenberg_marquardt import Outcome
 from mlit.optim.solvers import Solver
+from mlit.training.fit_batches import USUAL_BYTES
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,7 @@ class Fit:
     search: DefocusSearch | None = None
 
 
-BYTES_PER_FIT = 1 << 31  # of premultiplied images in a batch; two batches are held
-BYTES_PER_INSERTION = 1 << 28  # the same while they are put into the maps
+BYTES_PER_INSERTION = 1 << 28  # of premultiplied images in a batch while they are put into the maps
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,13 @@ def fit(
     learn_priors: bool = False,
     look_far: bool = False,
     weight: Float[Tensor, " particle"] | None = None,
+    batch_bytes: int = USUAL_BYTES,
 ) -> Fit:
     """Fit the active parameters of a series to its images; the parameters change in place.
 
     Each species has its target; None leaves its particles where they are. With ``look_far`` a wide search of the
     defocus comes first, where the model asks for one. ``weight`` says how much each particle has to say about the
-    series.
+    series, ``batch_bytes`` how much of its premultiplied images is held at once.
 
     Raises
     ------
@@ -191,14 +192,14 @@ def fit(
     defocus = _to_be_searched(model) if look_far else None
     search = None
     if defocus is None:
-        matches = match(model, images, context, targets)
+        matches = match(model, images, context, targets, batch_bytes)
     else:
-        matches = match(model, images, context, targets, defocus.search_um)
+        matches = match(model, images, context, targets, batch_bytes, defocus.search_um)
         search = _search(defocus, matches, view, context)
         if bool(search.accepted.any()):
             defocus.jump(search.jump_um)
             del matches  # never hold both
-            matches = match(model, images, context, targets)
+            matches = match(model, images, context, targets, batch_bytes)
     wavelength = model.start.optics.wavelength_angstrom
     tolerance = Tolerance.strictest([target.tolerance(wavelength) for target in targets if target is not None])
     objective = SeriesObjective(model, matches, context.amplitude_prior, tolerance=tolerance, weight=weight)
@@ -235,10 +236,11 @@ def match(
     images: TiltImages,
     context: SeriesContext,
     targets: Sequence[Target | None],
+    batch_bytes: int = USUAL_BYTES,
     defocus_reach_um: float = 0.0,
     held: bool = False,
 ) -> Matches:
-    """Put the images of all particles beside the references of their species.
+    """Put the images of all particles beside the references of their species, ``batch_bytes`` at once.
 
     With a ``defocus_reach_um`` they can be looked at so much farther from focus than at the cut; ``held`` says that no
     parameter will change after it.
@@ -249,17 +251,34 @@ def match(
         if target is None or not len(members.group):
             parts.append(torch.zeros(len(members.group), len(context.use_tilt), dtype=torch.bool))
             continue
-        request = ImageRequest(
-            target.tight_angstrom,
-            target.resolution_angstrom,
-            quadrature=model.changes_ctf and not held,
-            coordinates=() if held else model.coordinates,
-            ewald_hand=members.hand_at(target.resolution_angstrom),
-            defocus_reach_um=defocus_reach_um,
-        )
-        batches = cut(model, images, context, k, request, BYTES_PER_FIT // species)
+        request = _request(model, members, target, held, defocus_reach_um)
+        batches = cut(model, images, context, k, request, batch_bytes // species)
         parts.append(Match(batches, target.table, members.group))
     return Matches(parts)
+
+
+def _request(
+    model: SeriesModel, members: Members, target: Target, held: bool = False, defocus_reach_um: float = 0.0
+) -> ImageRequest:
+    return ImageRequest(
+        target.tight_angstrom,
+        target.resolution_angstrom,
+        quadrature=model.changes_ctf and not held,
+        coordinates=() if held else model.coordinates,
+        ewald_hand=members.hand_at(target.resolution_angstrom),
+        defocus_reach_um=defocus_reach_um,
+    )
+
+
+def whole_batch_bytes(model: SeriesModel, context: SeriesContext, targets: Sequence[Target | None]) -> int:
+    """Size of the batches in which a fit has all images of a series at once."""
+    tilts = len(context.use_tilt)
+    sizes = [
+        len(members.group) * tilts * _request(model, members, target).bytes_per_image()
+        for members, target in zip(context.members, targets, strict=True)
+        if target is not None
+    ]
+    return math.ceil(len(sizes) * max(sizes, default=0.0))
 
 
 @torch.no_grad()

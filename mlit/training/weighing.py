@@ -59,15 +59,19 @@ class Weighing:
         context: SeriesContext,
         record: SeriesRecord,
         targets: Sequence[Target | None],
+        batch_bytes: int,
     ) -> None:
-        """Compare the images of a series with the references at the present parameters, in place."""
+        """Compare the images of a series with the references at the present parameters, in place.
+
+        ``batch_bytes`` says how much of its premultiplied images is held at once.
+        """
         with torch.no_grad():
             view, geometry = model(), model.start.geometry
         finest = min(target.resolution_angstrom for target in targets if target is not None)
         rings, cells = self._rings(finest), self.request.cells
         place = cells.of(view.xy_angstrom / geometry.image_size_angstrom)
         weight = record.credence.particle_weight(context.false_fraction)
-        matches = match(model, images.flat(), context, targets, held=True)
+        matches = match(model, images.flat(), context, targets, batch_bytes, held=True)
         sums = tabulate(matches, view, Sorting(rings, place, cells.count, weight))
         if record.followed_noise is not None:
             frequency = rings.centres().norm(dim=-1)

@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from mlit.io.mrc import read_mrc, write_mrc
-from mlit.training.data import SeriesBatch, TiltSeriesDataModule, TiltSeriesDataset
+from mlit.likelihood.tilt_images import weigh
+from mlit.training.data import STORAGE, SeriesBatch, TiltSeriesDataModule, TiltSeriesDataset
+from mlit.training.memory import Holding
+from mlit.training.series_stream import AbandonedError
 
 
 def dataset(project, cache_bytes, series=None):
@@ -78,6 +81,45 @@ def test_blank_tilts_and_shade_are_kept_out(small, tmp_path):
 def test_series_come_one_by_one_in_the_order_of_their_names(small):
     module = TiltSeriesDataModule([small], 150.0)
     assert [batch.name for batch in module.train_dataloader()] == [series.name for series in small.series]
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_series_read_ahead_are_those_read_in_turn_with_all_their_faults(small, ahead):
+    bad = dataclasses.replace(small.series[0], image_paths=(Path("nowhere.mrc"),) * 7)
+    project = dataclasses.replace(small, series=(small.series[1], bad, small.series[0]))
+    size = dataset(small, 0)[1].images.pixels.nbytes
+    module = TiltSeriesDataModule([project], 150.0, Holding(cache_bytes=size, ahead=ahead))
+    expected = [dataset(project, 0)[index] for index in range(3)]
+    for _ in range(2):  # the second time one of them is kept
+        found = list(module.train_dataloader())
+        assert [batch.failure for batch in found] == [batch.failure for batch in expected]
+        for batch, other in zip(found, expected, strict=True):
+            assert batch.name == other.name
+            if batch.images is not None:
+                assert torch.equal(batch.images.pixels, other.images.pixels)
+                assert torch.equal(batch.images.noise, other.images.noise)
+    assert list(module.dataset.cache) == [0]
+
+
+def test_a_closed_module_reads_no_further_image(small, monkeypatch):
+    module = TiltSeriesDataModule([small], 150.0, Holding(ahead=False))
+    series = iter(module.train_dataloader())
+    next(series)
+    module.close()
+    monkeypatch.setattr("mlit.project.images.read_mrc", lambda path: pytest.fail("it reads on"))
+    with pytest.raises(AbandonedError):
+        next(series)
+
+
+@pytest.mark.parametrize(("name", "error"), [("float16", 2.0**-11), ("bfloat16", 2.0**-8)])
+def test_images_in_short_types_take_half_the_room(small, name, error):
+    short, full = TiltSeriesDataset([small], 150.0, 1 << 30, STORAGE[name])[0].images, dataset(small, 0)[0].images
+    assert short.pixels.nbytes == full.pixels.nbytes / 2
+    assert torch.equal(short.noise, full.noise)
+    assert float(((short.pixels.float() - full.pixels).abs() / full.pixels.abs().clamp(min=1e-3)).max()) <= error
+    filtered, wanted = (weigh(images, 25.0).pixels for images in (short, full))
+    assert filtered.dtype == torch.float32
+    torch.testing.assert_close(filtered, wanted, rtol=0, atol=error * float(wanted.abs().max()))
 
 
 def test_batches_move_between_devices(small):

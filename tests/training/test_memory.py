@@ -1,16 +1,13 @@
 """Memory of a run, foretold and measured."""
 
 import dataclasses
-import logging
 import subprocess
 import sys
 
 import pytest
 
-from mlit.errors import InputError
 from mlit.training import memory
-from mlit.training.memory import GIB, MemoryEstimate, RunSize, check_memory, estimate_memory, granted, memory_here
-from mlit.training.run import refine
+from mlit.training.memory import USUAL, RunSize, estimate_memory
 
 SMALL = RunSize(1 << 25, 1 << 26, 2000, 112, 8, 5.0, 320.0, fits=True)
 
@@ -97,6 +94,13 @@ def test_images_of_fits_are_bounded():
     """Beyond two batches they are cut anew."""
     many = dataclasses.replace(SMALL, particle_images=10**6)
     assert estimate_memory(many).fit == estimate_memory(dataclasses.replace(SMALL, particle_images=10**7)).fit
+    smaller = estimate_memory(many, dataclasses.replace(USUAL, batch_bytes=USUAL.batch_bytes // 2))
+    assert estimate_memory(many).fit - smaller.fit == USUAL.batch_bytes
+
+
+def test_reading_ahead_takes_another_series():
+    in_turn = estimate_memory(SMALL, dataclasses.replace(USUAL, ahead=False))
+    assert estimate_memory(SMALL).peak - in_turn.peak == SMALL.series_bytes
 
 
 def test_reconstruction_takes_no_fit():
@@ -114,52 +118,7 @@ def test_size_of_a_project_is_that_of_its_largest_series(small):
     assert size.all_series_bytes >= size.series_bytes
 
 
-ESTIMATE = MemoryEstimate(images=GIB, sums=2 * GIB, fit=GIB, maps=4 * GIB, least=3 * GIB)
-
-
-def test_the_plan_names_every_stage_with_all_that_is_there(monkeypatch, caplog):
-    monkeypatch.setattr(memory, "memory_here", lambda: 16 * GIB)
-    with caplog.at_level(logging.INFO, "mlit"):
-        check_memory(ESTIMATE, None)
-    assert "at most 7.8 GiB: fitting 4.8, making maps 7.8; in each of them program 0.8" in caplog.text
-    assert [r.levelname for r in caplog.records] == ["INFO"]
-
-
-def test_what_may_not_fit_is_warned_of_and_what_cannot_is_refused(monkeypatch, caplog):
-    monkeypatch.setattr(memory, "memory_here", lambda: 5 * GIB)
-    check_memory(ESTIMATE, None)
-    assert "5.0 GiB" in caplog.text
-    with pytest.raises(InputError, match=r"at least 3\.0 GiB.* has 2\.0.*species\.pixel_size.*memory_gib"):
-        check_memory(ESTIMATE, 2.0)
-    caplog.clear()
-    check_memory(ESTIMATE, 16.0)
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-
-
 @pytest.mark.parametrize("what", [{"box": 400}, {"groups": 64}, {"series_bytes": 1 << 33}])
 def test_the_least_grows_with_the_run_and_stays_below_the_most(what):
     small, large = estimate_memory(SMALL), estimate_memory(dataclasses.replace(SMALL, **what))
     assert 0 < small.least < large.least < large.peak
-
-
-def test_a_run_that_cannot_fit_ends_before_images_are_read(config, monkeypatch):
-    monkeypatch.setattr("mlit.training.data.load_tilt_images", lambda series: pytest.fail("it read images"))
-    with pytest.raises(InputError, match="memory_gib"):
-        refine(config("memory_gib=0.001"))
-
-
-def test_limits_of_all_groups_around_the_process_count(tmp_path):
-    inner = tmp_path / "job" / "step"
-    inner.mkdir(parents=True)
-    own = tmp_path / "cgroup"
-    own.write_text("1:name=systemd:/elsewhere\n0::/job/step\n", encoding="ascii")
-    (tmp_path / "job" / "memory.max").write_text("1000\n", encoding="ascii")
-    (inner / "memory.max").write_text("max\n", encoding="ascii")
-    assert list(granted(tmp_path, own)) == [1000.0]
-    (tmp_path / "memory.max").write_text("5000\n", encoding="ascii")
-    assert list(granted(tmp_path, own)) == [1000.0, 5000.0]
-    assert list(granted(tmp_path / "nowhere", tmp_path / "nothing")) == []
-
-
-def test_there_is_some_memory_here():
-    assert memory_here() > GIB

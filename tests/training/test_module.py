@@ -16,9 +16,10 @@ from mlit.maps.helical import wind
 from mlit.maps.mask import spherical_mask
 from mlit.optim.levenberg_marquardt import Outcome
 from mlit.optim.solvers import GaussNewton
-from mlit.training import model_selection
+from mlit.training import fit_batches, model_selection
 from mlit.training.assembly import make_module
 from mlit.training.data import TiltSeriesDataModule
+from mlit.training.ledger import SeriesLedger
 from mlit.training.run import fit
 
 ONE = "schedule.iterations=[{resolution_angstrom: 25, blocks: [poses, image_warp]}]"
@@ -113,6 +114,45 @@ def test_rejected_fit_gives_the_parameters_back(uneven, config, caplog, how, rea
     assert raw(module, good).abs().max() > 0.05
     assert all(record.status.reason_left_out is None for record in module.records.values())
     assert f"{bad} keeps the parameters it had" in caplog.text
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """A solver that spoils the parameters and finds too little memory where a batch has more than four particles."""
+
+    tried: list[int]
+
+    def solve(self, problem):
+        self.tried.append(len(next(iter(problem.matches)).particles))
+        if self.tried[-1] > 4:
+            with torch.no_grad():
+                for parameter in problem.parameters():
+                    parameter += 1.0
+            raise torch.OutOfMemoryError("out of memory")
+        return GaussNewton(4).solve(problem)
+
+
+def test_a_fit_for_which_memory_runs_out_is_tried_again_with_smaller_batches(
+    small, config, tmp_path, caplog, monkeypatch
+):
+    """What the failed attempt has done is undone; the next series starts with the size that worked."""
+    monkeypatch.setattr(fit_batches, "LEAST_BYTES", 1)
+    cfg = config(ONE, "optimizer.passes=4")
+    undisturbed, narrow, given = (make_module([small], cfg) for _ in range(3))
+    narrow.solver = Narrow([])
+    with caplog.at_level(logging.WARNING, "mlit"):
+        for name, module in {"undisturbed": undisturbed, "narrow": narrow, "given": given}.items():
+            cfg.output = cfg.trainer.default_root_dir = str(tmp_path / name)
+            module.ledger = SeriesLedger(tmp_path / name)
+            module.batches.at_once = narrow.batches.at_once
+            run(small, cfg, module)
+    assert caplog.text.count("TS_01: memory ran out; trying again") == 1
+    assert caplog.text.count("memory ran out") == 1
+    assert narrow.solver.tried == [8, 4, 4]
+    for name in narrow.names:
+        assert narrow.records[name].status.status in ("improved", "converged")
+        assert torch.equal(raw(narrow, name), raw(given, name))
+        torch.testing.assert_close(raw(narrow, name), raw(undisturbed, name), rtol=0, atol=0.02)
 
 
 def faulty(project, names):

@@ -11,6 +11,7 @@ from mlit.optim.solvers import GaussNewton
 from mlit.training import series_step
 from mlit.training.assembly import make_module
 from mlit.training.data import TiltSeriesDataset
+from mlit.training.fit_batches import USUAL_BYTES
 from mlit.training.series_step import Members, Target, add_to_maps, relative_amplitude
 from tests.brute_force import no_aberrations
 
@@ -74,7 +75,7 @@ def test_inserting_a_few_particles_at_a_time_changes_nothing(parts, monkeypatch)
     torch.testing.assert_close(sums_of(parts), whole, rtol=1e-4, atol=1e-5 * float(whole.abs().max()))
 
 
-def test_fitting_a_few_particles_at_a_time_changes_nothing(parts, monkeypatch):
+def test_fitting_a_few_particles_at_a_time_changes_nothing(parts):
     model, context, images = parts
     start = {name: value.clone() for name, value in model.state_dict().items()}
     volume = torch.zeros(16, 16, 16)
@@ -82,10 +83,9 @@ def test_fitting_a_few_particles_at_a_time_changes_nothing(parts, monkeypatch):
     table = ReferenceTable.from_maps(volume.expand(int(context.members[0].group.max()) + 1, -1, -1, -1), 9.0)
     model.activate(["poses", "image_warp", "defocus"])
     ends = []
-    for limit in (series_step.BYTES_PER_FIT, 1):
-        monkeypatch.setattr(series_step, "BYTES_PER_FIT", limit)
+    for limit in (USUAL_BYTES, 1):
         model.load_state_dict(start)
-        found = series_step.fit(model, images, context, [Target(table, 144.0, 25.0)], GaussNewton(2))
+        found = series_step.fit(model, images, context, [Target(table, 144.0, 25.0)], GaussNewton(2), batch_bytes=limit)
         assert found.posterior is not None
         ends.append((model.poses.raw.detach().clone(), found.posterior.hyper_error, found.outcome.end))
     (poses, errors, value), (again, errors_again, value_again) = ends

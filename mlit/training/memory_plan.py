@@ -1,0 +1,90 @@
+"""Memory of a run shared out over what it may hold, before anything is read."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from omegaconf import DictConfig
+
+from mlit.errors import InputError
+from mlit.training.memory import GIB, USUAL, Holding, MemoryEstimate, RunSize, estimate_together, in_gib
+from mlit.training.memory_here import free_memory, memory_here
+
+LOG = logging.getLogger("mlit")
+SHARE_TAKEN = 0.8  # of the free memory, where no number is given: the rest is for other programs, and for files
+LEAST_BATCH_BYTES = 1 << 28  # smaller batches are not planned, even where little is free
+
+
+def processes_here(trainer: DictConfig) -> int:
+    """Count the processes of a run on one computer, as its config has them."""
+    devices = trainer.get("devices")
+    return max(1, devices) if isinstance(devices, int) else 1
+
+
+def plan_memory(sizes: Sequence[RunSize], allowed_gib: float | None, processes: int = 1) -> Holding:
+    """Say how much of its images a run holds at a time.
+
+    First come batches of the usual size, then reading ahead, then all particle images of a series in one batch, then
+    tilt images that are kept between iterations.
+
+    Parameters
+    ----------
+    sizes
+        Of each species.
+    allowed_gib
+        What the run may take on this computer; None for most of what is free.
+    processes
+        How many share it.
+    """
+    budget = (SHARE_TAKEN * free_memory() if allowed_gib is None else allowed_gib * GIB) / processes
+    if math.isinf(budget):
+        return USUAL
+    held = Holding(cache_bytes=0, batch_bytes=0, ahead=False)
+    held = replace(held, batch_bytes=min(USUAL.batch_bytes, _batch_bytes(sizes, held, budget)))
+    if estimate_together(sizes, replace(held, ahead=True)).peak <= budget:
+        held = replace(held, ahead=True)
+    held = replace(held, batch_bytes=_batch_bytes(sizes, held, budget))
+    kept = min(max(size.all_series_bytes for size in sizes), budget - estimate_together(sizes, held).peak)
+    return replace(held, cache_bytes=max(0, int(kept)))
+
+
+def _batch_bytes(sizes: Sequence[RunSize], held: Holding, budget: float) -> int:
+    """Find the largest batches that fit in: all images of a series, or half of what is left, since two are held."""
+    without = estimate_together(sizes, replace(held, batch_bytes=0))
+    left = budget - without.always - without.fit
+    images = [size.premultiplied_bytes for size in sizes]
+    whole = len(images) * max(images)
+    return max(LEAST_BATCH_BYTES, math.ceil(whole) if sum(images) <= left else int(min(whole, left / 2)))
+
+
+def check_memory(estimate: MemoryEstimate, allowed_gib: float | None, processes: int = 1) -> None:
+    """Log what a run takes in each stage; refuse one that cannot fit, and warn of one that may not.
+
+    Parameters
+    ----------
+    estimate
+        What each of its processes takes.
+    allowed_gib
+        What it may take on this computer; None for all that is here.
+    processes
+        How many share it. Only the first of them makes maps.
+
+    Raises
+    ------
+    InputError
+        If even the least is more than there is.
+    """
+    here = memory_here() if allowed_gib is None else allowed_gib * GIB
+    LOG.info("memory%s: %s", f" of each of {processes} processes" if processes > 1 else "", estimate)
+    if estimate.least > here:
+        raise InputError(
+            f"the run needs at least {in_gib(estimate.least)} GiB of memory, and has {in_gib(here)}: give a "
+            "coarser species.pixel_size_angstrom, a smaller species.box or folds=1, or a larger "
+            "memory_gib to try it all the same"
+        )
+    if estimate.peak + (processes - 1) * (estimate.always + estimate.fit) > here:
+        LOG.warning(
+            "%s GiB of memory may be too little; a coarser species.pixel_size_angstrom makes maps and fits smaller",
+            in_gib(here),
+        )
