@@ -2,10 +2,9 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,13 @@ from mlit.benchmark.table import number, plain_table
 from mlit.cli.config_folder import config_folder, group_options
 
 TRAINER = "ddp"
+# A process that starts others only knows the largest of all: so each gets a small one of its own to start it.
+STARTER = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+sys.exit(code)
+"""
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,23 @@ def measure_ranks(
         given = [*project, "schedule=quick", "denoiser=none", "logger=none", "history.record=false", *words]
         trainer = [f"trainer={TRAINER}", "trainer.accelerator=cpu", f"trainer.devices={count}", f"output={output}"]
         command = [sys.executable, "-m", "mlit", "refine", *given, *trainer]
-        subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, check=True)
+        most = peak_mib(command, os.environ | {"OMP_NUM_THREADS": "1"})
         seconds = json.loads((output / "summary.json").read_text(encoding="utf-8"))["wall_seconds"]
-        most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         costs.append(RankCost(count, seconds, most))
         report(f"{count} processes: {seconds:.1f} s")
     return costs
+
+
+def peak_mib(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Run a command and return the most memory that a process of it has held.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If the command fails.
+    """
+    starter = [sys.executable, "-c", STARTER, *command]
+    return float(subprocess.run(starter, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def ranks_table(costs: Sequence[RankCost]) -> str:
