@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mlit.errors import InputError
-from mlit.io.atomic import atomic_write
+from mlit.io.tensor_file import write_tensors
 
 FORMAT = "mlit map denoiser, version 1"
 Weights = dict[str, Tensor]
@@ -21,8 +21,7 @@ Weights = dict[str, Tensor]
 def write_weights(path: Path, settings: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
     """Write weights and settings; the file appears only when it is complete."""
     content = {"format": FORMAT, "settings": dict(settings), "state": {k: v.cpu() for k, v in state.items()}}
-    with atomic_write(path) as partial, partial.open("wb") as file:  # given a path, its name would be in the content
-        torch.save(content, file)
+    write_tensors(path, content)
 
 
 def read_weights(path: Path) -> tuple[dict[str, float], Weights]:

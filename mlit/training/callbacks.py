@@ -2,6 +2,7 @@
 
 import csv
 import logging
+from contextlib import nullcontext
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ class EpochCheckpoint(Checkpoint):
         """Save."""
         assert trainer.max_epochs is not None
         if trainer.current_epoch + 1 < trainer.max_epochs:
-            trainer.save_checkpoint(self.path)
+            with atomic_write(self.path) if is_first() else nullcontext(self.path) as path:
+                trainer.save_checkpoint(path)
 
 
 class EpochReport(Checkpoint):

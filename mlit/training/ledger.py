@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mlit.io.atomic import atomic_write
+from mlit.io.tensor_file import write_tensors
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,7 @@ class SeriesLedger:
 
     def record(self, name: str, epoch: int, state: dict[str, Any]) -> None:
         """Write down that a series is done in an epoch, with its state."""
-        with atomic_write(self.folder / f"{name}.pt") as path:
-            torch.save({"epoch": epoch, "state": state}, path)
+        write_tensors(self.folder / f"{name}.pt", {"epoch": epoch, "state": state})
 
     def find(self, name: str, epoch: int) -> dict[str, Any] | None:
         """State of a series if it is done in this epoch, else None."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mlit.fourier.insertion import FourierSums
-from mlit.io.atomic import atomic_write
+from mlit.io.tensor_file import write_tensors
 from mlit.training.ranks import is_first, own_path
 
 SECONDS_BETWEEN = 300.0  # of work that an interruption can cost
@@ -50,8 +50,7 @@ class PartialSums:
         """Write the sums over some series down, if it is time."""
         if time.monotonic() - self._written < self.seconds_between:
             return
-        with atomic_write(self.path) as path:
-            torch.save({"epoch": epoch, "names": list(names), "rows": sums.rows.cpu()}, path)
+        write_tensors(self.path, {"epoch": epoch, "names": list(names), "rows": sums.rows.cpu()})
         self._written = time.monotonic()
 
     def drop(self) -> None:

@@ -84,7 +84,7 @@ def add_up(sums: Tensor) -> None:
         return
     for part in sums:
         sent = part.cpu()
-        with _in_company():
+        with in_company():
             dist.reduce(sent, dst=0, group=Meeting.group)
         part.copy_(sent)
 
@@ -97,7 +97,7 @@ def gather(found: Any) -> list[Any]:
     if count() == 1:
         return [found]
     mine, packed = _pack(found), [b""] * count() if is_first() else None
-    with _in_company():
+    with in_company():
         dist.gather_object(mine, packed, dst=0, group=Meeting.group)
     return [_unpack(one) for one in packed or ()]
 
@@ -129,13 +129,13 @@ def from_first(work: Callable[[], Result]) -> Result:
 
 def _send(message: Any) -> None:
     box = [None if message is None else _pack(message)]
-    with _in_company():
+    with in_company():
         dist.broadcast_object_list(box, src=0, group=Meeting.group)
 
 
 def _receive() -> Any:
     box: list[Any] = [None]
-    with _in_company():
+    with in_company():
         dist.broadcast_object_list(box, src=0, group=Meeting.group)
     if box[0] is None:
         sys.exit(0)
@@ -143,7 +143,7 @@ def _receive() -> Any:
 
 
 @contextmanager
-def _in_company() -> Iterator[None]:
+def in_company() -> Iterator[None]:
     """Take the loss of another process for an interruption, from which the same command goes on.
 
     Raises

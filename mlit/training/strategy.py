@@ -1,10 +1,11 @@
 """How Lightning runs several processes that each refine tilt series of their own."""
 
 from datetime import timedelta
+from typing import Any
 
 from lightning.pytorch.strategies import DDPStrategy
 
-from mlit.training.ranks import Meeting
+from mlit.training.ranks import Meeting, in_company
 
 
 class SeriesStrategy(DDPStrategy):
@@ -28,6 +29,11 @@ class SeriesStrategy(DDPStrategy):
         """Let the processes find each other, within the time that Lightning gives them."""
         super().setup_distributed()
         Meeting.arrange(self.wait)
+
+    def barrier(self, *args: Any, **kwargs: Any) -> None:
+        """Wait for the other processes, as Lightning does around a checkpoint; one that is lost ends the run."""
+        with in_company():
+            super().barrier(*args, **kwargs)
 
     def configure_ddp(self) -> None:
         """Leave the module as it is."""

@@ -5,6 +5,7 @@ import lightning
 import pytest
 import torch
 
+from mlit.errors import InputError
 from mlit.maps.fsc import FscCurves
 from mlit.training.assembly import make_module
 from mlit.training.callbacks import EpochCheckpoint, EpochReport
@@ -19,10 +20,13 @@ class Trainer(lightning.Trainer):
 
     def __init__(self, current_epoch):
         self.current_epoch = current_epoch
-        self.saved = []
+        self.saved = 0
 
     def save_checkpoint(self, path):
-        self.saved.append(path)
+        self.saved += 1
+        path.write_text(f"epoch {self.current_epoch}")
+        if self.current_epoch == 1:
+            raise OSError(28, "No space left on device")
 
 
 @pytest.fixture
@@ -34,11 +38,22 @@ def module(small, config):
     return module
 
 
-@pytest.mark.parametrize(("epoch", "expected"), [(0, 1), (1, 1), (2, 0)])
-def test_every_epoch_but_the_last_is_saved(module, epoch, expected):
-    trainer = Trainer(current_epoch=epoch)
-    EpochCheckpoint("last.ckpt").on_train_epoch_end(trainer, module)
-    assert trainer.saved == ["last.ckpt"] * expected
+def test_every_epoch_but_the_last_is_saved(module, tmp_path):
+    path = tmp_path / "last.ckpt"
+    for epoch, expected in ((0, 1), (2, 0)):
+        trainer = Trainer(current_epoch=epoch)
+        EpochCheckpoint(str(path)).on_train_epoch_end(trainer, module)
+        assert trainer.saved == expected
+        assert path.read_text() == "epoch 0"
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(module, tmp_path):
+    path = tmp_path / "last.ckpt"
+    path.write_text("epoch 0")
+    with pytest.raises(InputError, match=r"last\.ckpt: cannot be written"):
+        EpochCheckpoint(str(path)).on_train_epoch_end(Trainer(current_epoch=1), module)
+    assert [file.read_text() for file in tmp_path.glob("*.ckpt")] == ["epoch 0"]
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_metrics_of_an_epoch_done_again_replace_those_of_before(module, tmp_path):
