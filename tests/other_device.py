@@ -161,6 +161,7 @@ def other_device() -> Iterator[torch.device]:
         for module, names in MAKERS.items():
             for name in names:
                 stack.enter_context(mock.patch.object(module, name, _there(getattr(module, name))))
+        stack.enter_context(mock.patch.object(Tensor, "pin_memory", lambda held: held))  # has no use here
         stack.enter_context(_Moves())
         yield OTHER
 

@@ -11,8 +11,8 @@ from mlit.training.fit_batches import USUAL_BYTES
 
 GIB = 2**30
 PROGRAM_BYTES = 0.8 * GIB  # libraries, and buffers of a fit that do not grow with the data
-COPIES_OF_SERIES = 3  # as read, normalised, filtered
-COPIES_OF_TWO_SERIES = 4  # one normalised and filtered while the next is read and normalised
+COPIES_OF_SERIES = 3  # normalised, transformed, filtered
+COPIES_OF_TWO_SERIES = 5  # the same while the next is read and normalised
 LEAST_COPIES_OF_SERIES = 2  # where what was read is given back before the images are filtered
 COPIES_OF_MAP = {True: 33, False: 17}  # while half maps are made and judged, by whether both are worked on at once
 COPIES_WITH_REFERENCES = {True: 46, False: 24}

@@ -1,9 +1,12 @@
-"""Memory that a process finds: of the computer, of its job, and what others have left of it."""
+"""Memory that a process finds: of the computer, of its job, of its GPU, and what others have left of it."""
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import torch
 
 CGROUPS, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 SYSTEM_MEMORY = Path("/proc/meminfo")
@@ -20,6 +23,13 @@ def memory_here() -> float:
 def free_memory() -> float:
     """Bytes of these that nobody uses at the moment; infinity if unknown."""
     return min(memory_here(), _available(SYSTEM_MEMORY))
+
+
+def free_gpu_memory(trainer: Mapping[str, Any]) -> float | None:
+    """Bytes that nobody uses on the fullest GPU here; None where a run with these options of the trainer uses none."""
+    if trainer["accelerator"] not in ("gpu", "cuda") or not torch.cuda.is_available():
+        return None
+    return float(min(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())))
 
 
 def granted(root: Path, own: Path) -> Iterator[float]:

@@ -22,7 +22,9 @@ def processes_here(trainer: DictConfig) -> int:
     return max(1, devices) if isinstance(devices, int) else 1
 
 
-def plan_memory(sizes: Sequence[RunSize], allowed_gib: float | None, processes: int = 1) -> Holding:
+def plan_memory(
+    sizes: Sequence[RunSize], allowed_gib: float | None, processes: int = 1, gpu_bytes: float | None = None
+) -> Holding:
     """Say how much of its images a run holds at a time.
 
     First come batches of the usual size, then reading ahead, then all particle images of a series in one batch, then
@@ -36,15 +38,21 @@ def plan_memory(sizes: Sequence[RunSize], allowed_gib: float | None, processes: 
         What the run may take on this computer; None for most of what is free.
     processes
         How many share it.
+    gpu_bytes
+        What is free on each GPU, which holds the batches then; None for a run without.
     """
     budget = (SHARE_TAKEN * free_memory() if allowed_gib is None else allowed_gib * GIB) / processes
     if math.isinf(budget):
         return USUAL
     held = Holding(cache_bytes=0, batch_bytes=0, ahead=False)
-    held = replace(held, batch_bytes=min(USUAL.batch_bytes, _batch_bytes(sizes, held, budget)))
+    if gpu_bytes is not None:
+        held = replace(held, batch_bytes=_batch_bytes(sizes, held, SHARE_TAKEN * gpu_bytes))
+    else:
+        held = replace(held, batch_bytes=min(USUAL.batch_bytes, _batch_bytes(sizes, held, budget)))
     if estimate_together(sizes, replace(held, ahead=True)).peak <= budget:
         held = replace(held, ahead=True)
-    held = replace(held, batch_bytes=_batch_bytes(sizes, held, budget))
+    if gpu_bytes is None:
+        held = replace(held, batch_bytes=_batch_bytes(sizes, held, budget))
     kept = min(max(size.all_series_bytes for size in sizes), budget - estimate_together(sizes, held).peak)
     return replace(held, cache_bytes=max(0, int(kept)))
 
@@ -87,4 +95,27 @@ def check_memory(estimate: MemoryEstimate, allowed_gib: float | None, processes:
         LOG.warning(
             "%s GiB of memory may be too little; a coarser species.pixel_size_angstrom makes maps and fits smaller",
             in_gib(here),
+        )
+
+
+def check_gpu_memory(estimate: MemoryEstimate, free_bytes: float) -> None:
+    """Log what a run takes of a GPU; refuse one that cannot fit.
+
+    Parameters
+    ----------
+    estimate
+        What it takes, with nothing kept or read ahead: that is in the memory of the computer.
+    free_bytes
+        What is free there.
+
+    Raises
+    ------
+    InputError
+        If even the least is more than that.
+    """
+    LOG.info("memory of the GPU: %s", estimate)
+    if estimate.least > free_bytes:
+        raise InputError(
+            f"the run needs at least {in_gib(estimate.least)} GiB of a GPU's memory, {in_gib(free_bytes)} are free: "
+            "give a coarser species.pixel_size_angstrom, a smaller species.box or folds=1, or trainer=cpu"
         )

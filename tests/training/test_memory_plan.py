@@ -11,7 +11,13 @@ from omegaconf import OmegaConf
 from mlit.errors import InputError
 from mlit.training import memory_plan
 from mlit.training.memory import GIB, USUAL, Holding, MemoryEstimate, RunSize, estimate_together
-from mlit.training.memory_plan import LEAST_BATCH_BYTES, check_memory, plan_memory, processes_here
+from mlit.training.memory_plan import (
+    LEAST_BATCH_BYTES,
+    check_gpu_memory,
+    check_memory,
+    plan_memory,
+    processes_here,
+)
 from mlit.training.run import refine
 
 # 8 GiB of tilt images, 1 GiB in each series; 3 GiB of particle images
@@ -65,10 +71,10 @@ def test_more_memory_is_used_in_the_order_of_what_it_saves():
     assert plans[-1] == Holding(LARGE.all_series_bytes, math.ceil(LARGE.premultiplied_bytes), True)
     for less, more in itertools.pairwise(plans):
         assert more.ahead >= less.ahead
-        assert more.cache_bytes >= less.cache_bytes
+        assert more.cache_bytes >= less.cache_bytes or more.ahead > less.ahead
         assert more.batch_bytes >= less.batch_bytes
         assert not less.ahead or less.batch_bytes >= USUAL.batch_bytes
-        assert less.ahead or less.cache_bytes < LARGE.series_bytes
+        assert less.ahead or less.cache_bytes < 2 * LARGE.series_bytes
         assert not less.cache_bytes or less.batch_bytes >= LARGE.premultiplied_bytes
 
 
@@ -77,6 +83,19 @@ def test_processes_on_a_computer_share_what_is_free(monkeypatch):
     assert plan_memory([LARGE], None, 2) == plan_memory([LARGE], 0.8 * 40 / 2)
     monkeypatch.setattr(memory_plan, "free_memory", lambda: math.inf)
     assert plan_memory([LARGE], None) == USUAL
+
+
+def test_batches_are_as_large_as_the_gpu_allows_whatever_the_computer_has():
+    assert plan_memory([LARGE], 40, gpu_bytes=8 * GIB).batch_bytes == plan_memory([LARGE], 0.8 * 8).batch_bytes
+    small = plan_memory([LARGE], 6, gpu_bytes=40 * GIB)
+    assert small.batch_bytes == math.ceil(LARGE.premultiplied_bytes)
+    assert small.cache_bytes < LARGE.all_series_bytes
+
+
+def test_what_no_gpu_can_hold_is_refused():
+    check_gpu_memory(ESTIMATE, 3 * GIB)
+    with pytest.raises(InputError, match=r"at least 3\.0 GiB of a GPU's memory, 2\.0 are free.*trainer=cpu"):
+        check_gpu_memory(ESTIMATE, 2 * GIB)
 
 
 @pytest.mark.parametrize(("devices", "count"), [(1, 1), (4, 4), ("auto", 1), (-1, 1)])
