@@ -1,4 +1,4 @@
-"""Runs of two processes: the same result as of one, whatever fails or is killed."""
+"""Runs of several processes: the same result as of one, whatever fails or is killed, whatever is estimated."""
 
 import json
 import signal
@@ -13,7 +13,7 @@ from mlit.io.mrc import read_mrc
 from mlit.io.star import read_star
 
 QUICK = ("schedule=quick", "model=coarse", "denoiser=none", "history.record=false")
-TWO = ("trainer=ddp", "trainer.devices=2")
+TWO, FOUR = (("trainer=ddp", f"trainer.devices={count}") for count in (2, 4))
 COORDINATES = [f"wrpCoordinate{axis}1" for axis in "XYZ"]
 ANGLES = [f"wrpAngle{name}1" for name in ("Rot", "Tilt", "Psi")]
 
@@ -32,14 +32,15 @@ def run(words, environment, folder):
     return output
 
 
-def assert_same(output, expected):
-    tables = [next(iter(read_star(o / "particle" / "particles.star").values())) for o in (output, expected)]
-    place, angle = ([t[names].astype(float).to_numpy() for t in tables] for names in (COORDINATES, ANGLES))
-    np.testing.assert_allclose(place[0], place[1], atol=1e-3)
-    np.testing.assert_allclose((angle[0] - angle[1] + 180) % 360, 180, atol=1e-3)
-    for name in ("half1", "half2"):
-        found, wanted = (read_mrc(o / "particle" / f"{name}.mrc")[0] for o in (output, expected))
-        assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
+def assert_same(output, expected, *species):
+    for name in species or ("particle",):
+        tables = [next(iter(read_star(o / name / "particles.star").values())) for o in (output, expected)]
+        place, angle = ([t[names].astype(float).to_numpy() for t in tables] for names in (COORDINATES, ANGLES))
+        np.testing.assert_allclose(place[0], place[1], atol=1e-3)
+        np.testing.assert_allclose((angle[0] - angle[1] + 180) % 360, 180, atol=1e-3)
+        for path in (expected / name).glob("*.mrc"):
+            found, wanted = (read_mrc(o / name / path.name)[0] for o in (output, expected))
+            assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max(), path
     summaries = [json.loads((o / "summary.json").read_text()) for o in (output, expected)]
     for key in ("series", "particles", "left_out", "suspects", "chosen"):
         assert summaries[0][key] == summaries[1][key]
@@ -57,7 +58,10 @@ def three(make_project):
 
 @pytest.mark.slow
 def test_two_processes_do_what_one_does_and_survive_a_kill(three, refine, tmp_path, subprocess_environment):
-    """The second process has only the series that fails; the first is killed in the last iteration."""
+    """The second process has only the series that fails; the first is killed in the last iteration.
+
+    Four processes go on, one of which has no series at all.
+    """
     expected = refine(three, *QUICK)
     assert expected.outcome.code == 0, expected.outcome.stderr
     assert "not finite" in expected.summary["left_out"]["TS_02"]
@@ -79,7 +83,7 @@ def test_two_processes_do_what_one_does_and_survive_a_kill(three, refine, tmp_pa
     assert done
     assert not (output / "summary.json").exists()
 
-    text = run(words, subprocess_environment, tmp_path)
+    text = run(three.command(output, *QUICK, *FOUR), subprocess_environment, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in done} == done  # what was done is not done again
     assert "Lightning" not in text
     assert_same(output, expected.output)
@@ -90,12 +94,38 @@ def test_two_processes_do_what_one_does_and_survive_a_kill(three, refine, tmp_pa
     assert not list((output / "checkpoints").glob("sums*"))
 
 
+BLOCKS = "blocks: [poses, image_warp, defocus]"
+ALL_AT_ONCE = (
+    "denoiser=unet",
+    "denoiser.network.steps=10",
+    "denoiser.network.fine_tune_steps=5",
+    "species.temporal_samples=2",
+    "model=coarse",
+    "model.candidates=[{image_warp: {grid: [1, 1]}}]",
+    "model.compared_in_iteration=1",
+    f"schedule.iterations=[{{resolution_angstrom: 30, learn_priors: true, weights: true, {BLOCKS}}}, "
+    f"{{resolution_angstrom: 25, {BLOCKS}}}]",
+    "history.record=false",
+)
+
+
 @pytest.mark.slow
-def test_a_process_without_series_waits_for_the_other(project, refine, tmp_path, subprocess_environment):
-    one = (*QUICK, "data.series=TS_01")
-    expected = refine(project, *one)
-    words = project.command(tmp_path / "run", *one, *TWO)
-    words.remove("logger=none")
-    run(words, subprocess_environment, tmp_path)
-    assert_same(tmp_path / "run", expected.output)
-    assert (tmp_path / "run" / "metrics.csv").read_text() == (expected.output / "metrics.csv").read_text()
+def test_all_that_a_run_can_estimate_is_shared(make_project, refine, tmp_path, subprocess_environment):
+    """Two species, a network, weights, priors, poses over the exposure and a comparison of models."""
+    second = {
+        "share": 0.5,
+        "structure": {"diameter_angstrom": 150.0, "symmetry": "C2", "bead_spacing_angstrom": 8.0, "seed": 9},
+    }
+    project = make_project({"sample": {"particles": 16}, "second_species": second})
+    more = f"[{{name: second, particles: {project.root}/particles_2.star, diameter: 150, symmetry: C2}}]"
+    words = (f"more_species={more}", *ALL_AT_ONCE)
+    expected = refine(project, *words)
+    assert expected.outcome.code == 0, expected.outcome.stderr
+    command = project.command(tmp_path / "run", *words, *TWO)
+    command.remove("logger=none")
+    run(command, subprocess_environment, tmp_path)
+    assert_same(tmp_path / "run", expected.output, "particle", "second")
+    assert len(list((expected.output / "second").glob("*denoised.mrc"))) == 1
+    rows = [np.genfromtxt(o / "weights.csv", delimiter=",", skip_header=1) for o in (tmp_path / "run", expected.output)]
+    np.testing.assert_allclose(rows[0], rows[1], rtol=1e-3, atol=1e-6)
+    assert (tmp_path / "run" / "metrics.csv").read_text().count("\n") == 1 + 3 * 2
