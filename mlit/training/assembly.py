@@ -159,8 +159,8 @@ def make_module(projects: Sequence[Project], cfg: DictConfig) -> RefinementModul
         molecules,
         hydra.utils.instantiate(cfg.optimizer),
         SeriesLedger(Path(cfg.output) / "checkpoints" / "series"),
-        ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None,
         Weighing(make_request(**{key: cfg.weights[key] for key in WEIGHTS_KEYS})),
+        ModelSelection(options, tuple(candidates), build, compared_in) if candidates else None,
     )
 
 

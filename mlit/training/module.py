@@ -1,6 +1,5 @@
 """The refinement as a LightningModule."""
 
-import functools
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,6 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
-from torch.linalg import LinAlgError  # pyright: ignore
 
 from mlit.deformation.defocus import Defocus
 from mlit.deformation.series_model import SeriesModel
@@ -19,15 +17,17 @@ from mlit.likelihood.tilt_images import TiltImages
 from mlit.optim.solvers import Solver
 from mlit.training import rank_log, ranks
 from mlit.training.data import SeriesBatch
-from mlit.training.fit_batches import USUAL_BYTES, FitBatches, is_out_of_memory
+from mlit.training.fit_batches import USUAL_BYTES, FitBatches
+from mlit.training.fitting import Fitting
 from mlit.training.ledger import SeriesLedger
 from mlit.training.map_maker import References
-from mlit.training.model_selection import Candidate, Evidence, HeldOut, ModelSelection
+from mlit.training.model_selection import Candidate, ModelSelection
 from mlit.training.molecule import Molecule
 from mlit.training.schedule import Iteration
+from mlit.training.series_findings import SeriesFindings, gather_findings
 from mlit.training.series_record import SeriesRecord
 from mlit.training.series_status import SeriesStatus
-from mlit.training.series_step import Fit, SeriesContext, Target, fit, whole_batch_bytes
+from mlit.training.series_step import SeriesContext, Target
 from mlit.training.weighing import Weighing
 
 LOG = logging.getLogger("mlit")
@@ -51,10 +51,10 @@ class RefinementModule(lightning.LightningModule):
         Optimiser.
     ledger
         Record of the series done in the epoch under way.
+    weighing
+        Estimates weights in the iterations that ask for it.
     selection
         Models to compare with the present one in an early iteration; None compares none.
-    weighing
-        Estimates weights in the iterations that ask for it; None estimates none.
 
     Attributes
     ----------
@@ -69,8 +69,8 @@ class RefinementModule(lightning.LightningModule):
         molecules: Sequence[Molecule],
         solver: Solver,
         ledger: SeriesLedger,
+        weighing: Weighing,
         selection: ModelSelection | None = None,
-        weighing: Weighing | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -139,10 +139,12 @@ class RefinementModule(lightning.LightningModule):
             return
         name, record = batch.name, self.records[batch.name]
         images = replace(batch.images, weights=self.contexts[name].weights).transformed(self._finest_angstrom)
-        idle = not self.can_fit(name) or not self._iteration.blocks
-        self.records[name] = record.without_fit() if idle else self._fit_or_recall(name, images)
-        self._gather_weights(name, images)
+        fits = self.can_fit(name)
+        moves = fits and bool(self._iteration.blocks)
+        self.records[name] = self._fit_or_recall(name, images) if moves else record.without_fit()
         model, context = self.model(name), self.contexts[name]
+        if fits and self._iteration.weights:
+            self.weighing.gather(name, model, images, context, self.records[name], self.targets, self.batches.at_once)
         for species, molecule in enumerate(self.molecules):
             molecule.maps.add(name, self.current_epoch, model, images, context, species, self.records[name])
 
@@ -150,28 +152,6 @@ class RefinementModule(lightning.LightningModule):
     def _iteration(self) -> Iteration:
         """What this epoch does; not for epoch 0."""
         return self.schedule.iterations[self.current_epoch - 1]
-
-    def _gather_weights(self, name: str, images: TiltImages) -> None:
-        """See what the images say about weights, where this iteration asks for it."""
-        if self.weighing is None or not self.can_fit(name) or not self._iteration.weights:
-            return
-        model, context = self.model(name), self.contexts[name]
-        self.weighing.gather(name, model, images, context, self.records[name], self.targets, self.batches.at_once)
-
-    def _take_weights(self) -> None:
-        """Weigh the images of the following iterations as this one has found."""
-        if self.weighing is None or not self.weighing.signals:
-            return
-        assert self.fit_resolution_angstrom is not None
-        self.weighing.estimate(self.fit_resolution_angstrom)
-        self._apply_weights()
-        for name in self.weighing.found:
-            self.records[name] = replace(self.records[name], amplitude=self.contexts[name].amplitude_prior)
-
-    def _apply_weights(self) -> None:
-        assert self.weighing is not None
-        for name in self.weighing.found:
-            self.contexts[name] = self.weighing.weigh(name, self.contexts[name], self.model(name))
 
     def particle_probability(self, name: str) -> Tensor:
         """Probability that each particle of a series is one; not a number for those that were given no weight."""
@@ -199,68 +179,19 @@ class RefinementModule(lightning.LightningModule):
         return record
 
     def _fit(self, name: str, images: TiltImages) -> SeriesRecord:
-        """Fit one series; whatever goes wrong becomes its status, and its parameters stay as they were."""
-        model, resolution = self.model(name), self.fit_resolution_angstrom
+        """Fit one series, and other models of it for comparison where this epoch compares them."""
+        resolution = self.fit_resolution_angstrom
         assert resolution is not None
+        model = self.model(name)
         rivals = self.selection.rivals(name, model) if self.selection and self._selects_model else []
-        before = {key: value.clone() for key, value in model.state_dict().items()}
-        result = self._try(model, name, images)
-        if isinstance(result, str) or result.posterior is None:
-            model.load_state_dict(before)
-            reason = result if isinstance(result, str) else "objective is not finite"
-            passes = 0 if isinstance(result, str) else result.outcome.passes
-            status = SeriesStatus(f"rejected: {reason}", passes, resolution_angstrom=resolution)
-            return self.records[name].without_fit(status)
-        record = self.records[name].after(result, model, resolution)
-        held_out = HeldOut(result.posterior.held_out, result.seen)
-        return replace(record, evidence=self._compare(name, images, held_out, rivals))
-
-    def _try(self, model: SeriesModel, name: str, images: TiltImages, more: tuple[str, ...] = ()) -> Fit | str:
-        """Fit a model of a series as this iteration asks for, or say in one line why that is impossible.
-
-        ``more`` names blocks to refine besides.
-        """
-        context, iteration = self.contexts[name], self._iteration
-        model.activate([*iteration.blocks, *more])
-        before = {key: value.clone() for key, value in model.state_dict().items()}
-        work = functools.partial(
-            fit,
-            model,
-            images,
-            context,
-            self.targets,
-            self.solver,
-            iteration.learn_priors,
-            self.current_epoch == self.schedule.first_to_refine(Defocus.name),
-            self.records[name].credence.particle_weight(context.false_fraction),
-        )
-        try:
-            whole = whole_batch_bytes(model, context, self.targets)
-            return self.batches.attempt(name, whole, work, lambda: model.load_state_dict(before))
-        except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, LinAlgError) and not is_out_of_memory(error):
-                raise
-            return str(error).splitlines()[0]
+        look_far = self.current_epoch == self.schedule.first_to_refine(Defocus.name)
+        fitting = Fitting(self.solver, self.batches, self._iteration, self.targets, resolution, look_far)
+        return fitting.fit(name, model, images, self.contexts[name], self.records[name], rivals)
 
     @property
     def _selects_model(self) -> bool:
         """Whether other models are compared in this epoch."""
         return self.selection is not None and self.selection.epoch == self.current_epoch
-
-    def _compare(
-        self,
-        name: str,
-        images: TiltImages,
-        present: HeldOut,
-        rivals: Sequence[tuple[Candidate, SeriesModel]],
-    ) -> dict[str, Evidence]:
-        """Fit other models of a series and see whether they predict held-out images better."""
-        found = {}
-        for candidate, model in rivals:
-            result = self._try(model, name, images, (candidate.block,))
-            if not isinstance(result, str) and result.posterior is not None:
-                found[candidate.label] = present.against(HeldOut(result.posterior.held_out, result.seen))
-        return found
 
     def _take_better_model(self) -> None:
         """Replace the models of all series where another one has predicted held-out images better."""
@@ -289,17 +220,17 @@ class RefinementModule(lightning.LightningModule):
         """Bring sums, parameters and findings of all processes to the first."""
         for molecule in self.molecules:
             ranks.add_up(molecule.maps.sums.rows)
-        signals = self.weighing.signals if self.weighing else {}
-        found = {name: (self.model(name).state_dict(), self.records[name], signals.get(name)) for name in self._seen}
-        for others, lines in ranks.gather((found, rank_log.take()))[1:]:
-            rank_log.say(lines)
-            for name, (state, record, signal) in others.items():
-                self.model(name).load_state_dict(state)
-                self.records[name] = record
-                if signal is not None:
-                    signals[name] = signal
-        if self.weighing is not None:
-            self.weighing.signals = {name: signals[name] for name in self.names if name in signals}
+        signals = self.weighing.signals
+        mine = {
+            name: SeriesFindings(self.model(name).state_dict(), self.records[name], signals.get(name))
+            for name in self._seen
+        }
+        for name, found in gather_findings(mine).items():
+            self.model(name).load_state_dict(found.parameters)
+            self.records[name] = found.record
+            if found.signal is not None:
+                signals[name] = found.signal
+        self.weighing.signals = {name: signals[name] for name in self.names if name in signals}
 
     def _conclude(self) -> dict[str, Any] | None:
         """Turn the sums into half maps and references; return what the next epoch starts from, if there is one."""
@@ -314,8 +245,7 @@ class RefinementModule(lightning.LightningModule):
         """Take over what the first process has concluded."""
         for molecule in self.molecules:
             molecule.end()
-        if self.weighing is not None:
-            self.weighing.signals = {}
+        self.weighing.signals = {}
         if state is None:
             self.trainer.should_stop = True
             return
@@ -343,6 +273,14 @@ class RefinementModule(lightning.LightningModule):
             molecule.end()
         self.trainer.should_stop = self.trainer.should_stop or finished
         self._log_epoch()
+
+    def _take_weights(self) -> None:
+        """Weigh the images of the following iterations as this one has found."""
+        if self.weighing.signals:
+            assert self.fit_resolution_angstrom is not None
+            self.weighing.estimate(self.fit_resolution_angstrom)
+            self.contexts = self.weighing.weigh(self.contexts, self.model)
+            self.records = self.weighing.as_expected(self.records, self.contexts)
 
     @property
     def _is_settled(self) -> bool:
@@ -385,7 +323,7 @@ class RefinementModule(lightning.LightningModule):
         checkpoint["references"] = [m.references and vars(m.references) for m in self.molecules]
         checkpoint["records"] = {name: record.as_mapping() for name, record in self.records.items()}
         checkpoint["settled"] = self.settled
-        checkpoint["weights"] = self.weighing.as_mapping() if self.weighing else {}
+        checkpoint["weights"] = self.weighing.as_mapping()
         checkpoint["chosen"] = [(candidate.block, dict(candidate.change)) for candidate in self.chosen]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -394,9 +332,8 @@ class RefinementModule(lightning.LightningModule):
             molecule.references = references and References(**references)
         self.records = {name: SeriesRecord.from_mapping(values) for name, values in checkpoint["records"].items()}
         self.settled = checkpoint["settled"]
-        if self.weighing is not None:
-            self.weighing.restore(checkpoint["weights"])
-            self._apply_weights()
+        self.weighing.restore(checkpoint["weights"])
+        self.contexts = self.weighing.weigh(self.contexts, self.model)
         self.chosen = [Candidate(*values) for values in checkpoint["chosen"]]
         if self.chosen:
             self._rebuild()

@@ -143,7 +143,7 @@ def final_particles(
 def report_weights(output: Path, used: Sequence[SeriesInput], module: RefinementModule) -> dict[str, SignalWeights]:
     """Write down the weights that were estimated, and return them on the scale of files."""
     by_name = {series.name: series for series in used}
-    found = {name: one for name, one in module.weighing.found.items() if name in by_name} if module.weighing else {}
+    found = {name: one for name, one in module.weighing.found.items() if name in by_name}
     if not found:
         return {}
     found = normalised(by_name, found)

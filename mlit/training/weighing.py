@@ -1,6 +1,6 @@
 """Weights of all series from the images of an iteration, for the iterations that follow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -91,13 +91,25 @@ class Weighing:
             self.found |= dict(zip(self.signals, estimates, strict=True))
             self.signals = {}
 
-    def weigh(self, name: str, context: SeriesContext, model: SeriesModel) -> SeriesContext:
-        """Return the constants of a series with its weights; as they were where none were estimated."""
+    def weigh(
+        self, contexts: Mapping[str, SeriesContext], model: Callable[[str], SeriesModel]
+    ) -> dict[str, SeriesContext]:
+        """Return the constants of all series with their weights; as they were where none were estimated."""
+        return {name: self._weighed(name, context, model(name)) for name, context in contexts.items()}
+
+    def _weighed(self, name: str, context: SeriesContext, model: SeriesModel) -> SeriesContext:
         if name not in self.found:
             return context
         weights = self.found[name].weights
         amplitude = weights.amplitude(model.start.geometry.tilt_angle_rad)
         return replace(context, weights=weights, amplitude_prior=amplitude.where(context.use_tilt, 0))
+
+    def as_expected(
+        self, records: Mapping[str, SeriesRecord], contexts: Mapping[str, SeriesContext]
+    ) -> dict[str, SeriesRecord]:
+        """Return the records of all series with the amplitudes that their new weights make one expect."""
+        new = {name: replace(records[name], amplitude=contexts[name].amplitude_prior) for name in self.found}
+        return {**records, **new}
 
     def as_mapping(self) -> dict[str, Any]:
         """Plain values and tensors, for files."""
