@@ -1,6 +1,5 @@
 """The table that closes a sweep: what its runs reached, side by side."""
 
-import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mlit.cli.sweep import end_with_failures, failure_of
-from mlit.io.atomic import atomic_write
+from mlit.io.csv_table import write_csv
 
 LINE_WIDTH = 200
 SAME_DETAIL = 1.02  # fits whose resolutions differ by less looked equally far
@@ -107,8 +106,7 @@ def _with_figures(row: Row, summary: Mapping[str, Any]) -> Row:
 
 def write_comparison(path: Path, rows: Sequence[Row]) -> None:
     """Write the table as CSV."""
-    with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *(row.cells() for row in rows)])
+    write_csv(path, COLUMNS, (row.cells() for row in rows))
 
 
 def comparison_text(rows: Sequence[Row]) -> str:

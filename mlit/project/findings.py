@@ -1,12 +1,11 @@
 """What is wrong with a project, or worth a look: one line each, with the remedy."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from enum import Enum
 from pathlib import Path
 
-from mlit.io.atomic import atomic_write
+from mlit.io.csv_table import write_csv
 
 
 class Severity(Enum):
@@ -55,9 +54,5 @@ def by_severity(findings: Iterable[Finding]) -> list[Finding]:
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
     """Write a CSV table, one finding a row."""
-    with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in fields(Finding))
-        for finding in findings:
-            severity, *texts = astuple(finding)
-            writer.writerow((severity.value, *texts))
+    rows = ((severity.value, *texts) for severity, *texts in map(astuple, findings))
+    write_csv(path, (field.name for field in fields(Finding)), rows)

@@ -1,6 +1,5 @@
 """The hyperparameters of a tilt series as a table: what was found, and how well it is known."""
 
-import csv
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from mlit.deformation.block import Block
 from mlit.deformation.series_model import SeriesModel
-from mlit.io.atomic import atomic_write
+from mlit.io.csv_table import write_csv
 
 COLUMNS = ("block", "parameter", "value", "standard_error", "prior_width", "unit")
 
@@ -26,12 +25,8 @@ def write_parameters(path: Path, model: SeriesModel, errors: Mapping[str, Tensor
     errors
         Standard errors of the raw parameters of the blocks that were refined; others are left out.
     """
-    with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for block in model.block_list:
-            if block.name in errors:
-                writer.writerows(_rows(block, errors[block.name]))
+    refined = (block for block in model.block_list if block.name in errors)
+    write_csv(path, COLUMNS, (row for block in refined for row in _rows(block, errors[block.name])))
 
 
 def _rows(block: Block, error: Tensor) -> Iterator[tuple[str, ...]]:

@@ -1,6 +1,5 @@
 """The results of an analysis of half maps, as files."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mlit.errors import InputError
-from mlit.io.atomic import atomic_write
+from mlit.io.csv_table import write_csv
 from mlit.io.fsc_star import write_fsc_star
 from mlit.io.mrc import MrcHeader, write_mrc
 from mlit.io.star import write_star
@@ -99,22 +98,19 @@ def _write_guinier(path: Path, fit: GuinierFit) -> None:
     if fit.bfactor_angstrom2 is not None and fit.intercept is not None:
         line = fit.intercept - fit.bfactor_angstrom2 / 4 * fit.frequency_squared.numpy()
     rows = zip(fit.frequency_squared.tolist(), fit.log_amplitude.tolist(), fit.fitted.int().tolist(), line, strict=True)
-    _write_csv(path, ("frequency_squared", "log_amplitude", "fitted", "line"), list(rows)[1:])
+    _write_numbers(path, ("frequency_squared", "log_amplitude", "fitted", "line"), list(rows)[1:])
 
 
 def _write_directions(folder: Path, found: DirectionalFsc, frequency: Tensor) -> None:
     rows = torch.cat([found.directions, found.resolution_angstrom[:, None]], 1).tolist()
-    _write_csv(folder / "directions.csv", ("x", "y", "z", "resolution_angstrom"), rows)
+    _write_numbers(folder / "directions.csv", ("x", "y", "z", "resolution_angstrom"), rows)
     names = ("frequency", *(f"fsc_{number}" for number in range(1, len(rows) + 1)))
     table = torch.cat([frequency[:, None], found.curves.T], 1)[1:].tolist()
-    _write_csv(folder / "directional_fsc.csv", names, table)
+    _write_numbers(folder / "directional_fsc.csv", names, table)
 
 
-def _write_csv(path: Path, names: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
-    with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([f"{value:.8g}" for value in row] for row in rows)
+def _write_numbers(path: Path, columns: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
+    write_csv(path, columns, ([f"{value:.8g}" for value in row] for row in rows))
 
 
 def _histogram(local: LocalMaps, mask: Tensor) -> pd.DataFrame:

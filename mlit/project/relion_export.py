@@ -5,7 +5,6 @@ becomes motion of the particles (motion.star). Every file name that is written i
 started anywhere.
 """
 
-import csv
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -20,7 +19,7 @@ from mlit.errors import InputError
 from mlit.geometry.rigid_series import RigidSeries, rigid_series
 from mlit.geometry.rotations import matrix_from_euler
 from mlit.geometry.trajectory import continuous_euler, evaluate_trajectory, normalised_dose
-from mlit.io.atomic import atomic_write
+from mlit.io.csv_table import write_csv
 from mlit.io.particle_table import ParticleTable
 from mlit.io.relion5 import optimisation_set as opt
 from mlit.io.relion5.particle_file import NAME
@@ -218,11 +217,8 @@ def _write_set(folder: Path) -> None:
 def _report(folder: Path, losses: Mapping[str, Losses]) -> None:
     """Write what could not be carried as a table, and say what matters."""
     columns = [field.name for field in fields(Losses)]
-    with atomic_write(folder / "losses.csv") as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["series", *columns])
-        for name, lost in losses.items():
-            writer.writerow([name, *(f"{getattr(lost, column):.4f}" for column in columns)])
+    rows = ((name, *(f"{getattr(lost, column):.4f}" for column in columns)) for name, lost in losses.items())
+    write_csv(folder / "losses.csv", ("series", *columns), rows)
     for name, lost in losses.items():
         LOG.info(
             "%s for RELION: motion %.2f Å rms; not carried: orientation %.3f°, defocus %.1f Å, magnification %.2f Å%s",

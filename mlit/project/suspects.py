@@ -1,6 +1,5 @@
 """What a run does not believe: picks that are none, and tilts that show little or nothing."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -8,9 +7,10 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from mlit.io.atomic import atomic_write
+from mlit.io.csv_table import write_csv
 from mlit.likelihood.credence import Credence
 from mlit.project.project import SeriesInput
+from mlit.project.tilts_table import over_median_tilt
 
 FALSE_PICK, WEAK_TILT, SHADED_TILT = "false pick", "weak tilt", "shaded tilt"
 BELIEVED = 0.5  # probability from which a particle is taken for one
@@ -77,20 +77,9 @@ def find_false_picks(series: SeriesInput, credence: Credence, false_fraction: fl
 def find_bad_tilts(
     series: SeriesInput, credence: Credence, relative_amplitude: Float[Tensor, " tilt"]
 ) -> list[Suspect]:
-    """List the tilts of a series that show little, or part of which lies in the shade.
-
-    Parameters
-    ----------
-    series
-        The series.
-    credence
-        Of its last fit.
-    relative_amplitude
-        Fitted over expected amplitude of each tilt.
-    """
+    """List the tilts of a series that show little, or part of which lies in the shade; see :func:`tilt_rows`."""
     used = series.use_tilt
-    usual = relative_amplitude[used].quantile(0.5)
-    power = (relative_amplitude / usual.clamp(min=1e-12)).square() * credence.tilt_probability()
+    power = over_median_tilt(relative_amplitude, used).square() * credence.tilt_probability()
     kinds = (
         (SHADED_TILT, used & (credence.lit < 1), credence.lit),
         (WEAK_TILT, used & (power < LEAST_POWER), power),
@@ -104,12 +93,11 @@ def find_bad_tilts(
 
 def write_suspects(path: Path, suspects: Iterable[Suspect]) -> None:
     """Write a CSV table, one suspect a row."""
-    with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in fields(Suspect))
-        for suspect in suspects:
-            *names, factor, weight, species = astuple(suspect)
-            writer.writerow((*names, f"{factor:.2f}", f"{weight:.4f}", species))
+    rows = (
+        (*names, f"{factor:.2f}", f"{weight:.4f}", species)
+        for *names, factor, weight, species in map(astuple, suspects)
+    )
+    write_csv(path, (field.name for field in fields(Suspect)), rows)
 
 
 def count_kinds(suspects: Iterable[Suspect]) -> dict[str, int]:

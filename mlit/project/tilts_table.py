@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mlit.io.atomic import atomic_write
@@ -31,8 +31,7 @@ def tilt_rows(series: SeriesInput, credence: Credence, relative_amplitude: Float
         Fitted over expected amplitude of each tilt.
     """
     used = series.use_tilt
-    usual = relative_amplitude[used].quantile(0.5).clamp(min=1e-12)
-    fitted = {"amplitude": relative_amplitude / usual, "lit": credence.lit, "evidence": credence.tilt}
+    fitted = {"amplitude": over_median_tilt(relative_amplitude, used), "lit": credence.lit, "evidence": credence.tilt}
     table = pd.DataFrame(
         {
             "series": series.name,
@@ -43,6 +42,11 @@ def tilt_rows(series: SeriesInput, credence: Credence, relative_amplitude: Float
         }
     )
     return table.assign(**{name: pd.Series(values.numpy()).where(used.numpy()) for name, values in fitted.items()})
+
+
+def over_median_tilt(relative_amplitude: Float[Tensor, " tilt"], used: Bool[Tensor, " tilt"]) -> Float[Tensor, " tilt"]:
+    """Return the amplitude of each tilt over that of the median tilt in use."""
+    return relative_amplitude / relative_amplitude[used].quantile(0.5).clamp(min=1e-12)
 
 
 def write_tilts(path: Path, tables: Iterable[pd.DataFrame]) -> None:

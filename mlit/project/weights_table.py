@@ -1,13 +1,12 @@
 """Estimated weights as a table: what was found, and how well it is known."""
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from mlit.io.atomic import atomic_write
+from mlit.io.csv_table import write_csv
 from mlit.likelihood.weights_estimate import WeightsEstimate
 from mlit.project.project import SeriesInput
 
@@ -63,12 +62,7 @@ def write_weights(path: Path, series: Mapping[str, SeriesInput], found: Mapping[
     found
         Weights of the series, by name.
     """
-    with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for name, one in found.items():
-            for row in _rows(series[name], one):
-                writer.writerow((name, *row))
+    write_csv(path, COLUMNS, ((name, *row) for name, one in found.items() for row in _rows(series[name], one)))
 
 
 def _rows(series: SeriesInput, estimate: WeightsEstimate) -> Iterator[tuple[str, ...]]:
