@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mlit.cli.afterwards import never_losing_results
 from mlit.project.recommend import advise
 from mlit.project.recommend_figures import Movement, RunFigures
 from mlit.project.recommend_read import read_fit_scores, read_run
@@ -20,11 +21,8 @@ _WIDTH_WITHOUT_TERMINAL = 100  # characters
 
 def close_run(run: Path) -> None:
     """Close a run, which is not lost if its figures cannot be put together: a warning says so."""
-    try:
+    with never_losing_results("closing table", "summary.json has their figures"):
         close(run)
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        LOG.warning("no closing table (%s); the results are complete, summary.json has their figures", reason)
 
 
 def close(run: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from mlit.cli.afterwards import never_losing_results
 from mlit.report.html_report import write_report
 
 LOG = logging.getLogger("mlit")
@@ -28,8 +29,5 @@ def run(cfg: DictConfig) -> None:
 
 def report_run(output: Path) -> None:
     """Write the report at the end of a run, which is not lost if that fails: a warning says so."""
-    try:
+    with never_losing_results("report", f"mlit report output={output} tries again"):
         LOG.info("report: %s", write_report(output))
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        LOG.warning("no report (%s); the results are complete, mlit report output=%s tries again", reason, output)
