@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 from mlit.cli.inspect import new_console, print_findings, print_project
 from mlit.errors import InputError
 from mlit.maps.references import ReferenceSettings
-from mlit.project.any_project import read_project
 from mlit.project.checks import check_project
 from mlit.project.checks_depth import depth_findings
 from mlit.project.checks_maps import check_maps
@@ -18,7 +17,7 @@ from mlit.project.project import Project
 from mlit.training.assembly import make_species
 from mlit.training.depth_hands import compare_hands
 from mlit.training.plan import plan_lines
-from mlit.training.population_data import is_population, load_population, with_species
+from mlit.training.population_data import load_project, with_species
 
 LOG = logging.getLogger("mlit")
 FINDINGS = "findings.csv"
@@ -42,7 +41,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.check.particles < 2:
         raise InputError(f"check.particles={cfg.check.particles}: must be at least 2, one of each half set")
     make_species(cfg)  # what is wrong with it shall be said before files are read
-    project = load_population(cfg) if is_population(cfg) else read_project(cfg.data, diameter)
+    project = load_project(cfg)
     console = new_console()
     print_project(console, project)
     maps = [*(cfg.species.half_maps or project.half_maps or ()), cfg.species.mask or project.mask]

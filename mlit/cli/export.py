@@ -6,10 +6,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from mlit.errors import InputError
-from mlit.project.any_project import read_project
 from mlit.project.relion_export import write_relion
 from mlit.project.warp_export import write_warp
-from mlit.training.population_data import is_population, load_population, with_species
+from mlit.training.population_data import load_project, with_species
 
 LOG = logging.getLogger("mlit")
 PROGRAMS = ("relion", "warp")
@@ -34,7 +33,7 @@ def run(cfg: DictConfig) -> None:
     if output.exists() and any(output.iterdir()):
         raise InputError(f"output={output}: is not empty; give a new folder")
     cfg = with_species(cfg)
-    project = load_population(cfg) if is_population(cfg) else read_project(cfg.data, cfg.species.diameter)
+    project = load_project(cfg)
     for name, reason in project.failures.items():
         LOG.warning("%s is left out: %s", name, reason)
     if cfg.to == "relion":

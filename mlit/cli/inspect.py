@@ -10,13 +10,12 @@ from rich.table import Table
 
 from mlit.cli.project_summary import SeriesSummary, summarise
 from mlit.maps.references import ReferenceSettings
-from mlit.project.any_project import read_project
 from mlit.project.checks import check_project
 from mlit.project.findings import Finding, Severity
 from mlit.project.project import Project
 from mlit.training.memory import RunSize, estimate_memory
 from mlit.training.memory_plan import plan_memory
-from mlit.training.population_data import is_population, load_population, with_species
+from mlit.training.population_data import load_project, with_species
 from mlit.training.series_setup import assign_groups, map_box
 
 _WIDTH_WITHOUT_TERMINAL = 170  # characters, so that no column is cut in a log
@@ -38,7 +37,7 @@ def run(cfg: DictConfig) -> None:
     """
     cfg = with_species(cfg)
     diameter = cfg.species.diameter
-    project = load_population(cfg) if is_population(cfg) else read_project(cfg.data, diameter)
+    project = load_project(cfg)
     console = new_console()
     print_project(console, project)
     print_findings(console, [one for one in check_project(project, diameter) if one.series not in project.failures])

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from mlit.project.any_project import data_kind
 from mlit.project.recommend_advice import Advice, Change
 
 _REPLACED = (
@@ -104,10 +105,11 @@ def _input_words(run: Path, settings: Mapping[str, Any]) -> list[str]:
         f"data.particles={run / species['name'] / 'particles.star'}",
         f"data.processing={run / 'warp_tiltseries'}",
     ]
-    if "optimisation_set" in data:
+    kind = data_kind(data)
+    if kind == "relion":
         folder = run / "relion" / species["name"] if more else run / "relion"
         words = ["data=relion", f"data.optimisation_set={folder / 'optimisation_set.star'}", *_diameter(species)]
-    elif "population" in data:
+    elif kind == "population":
         words = ["data=population", f"data.population={data['population']}", *refined, "species.half_maps=[]"]
         words += [f"data.species={data['species']}"] if data.get("species") else []
     else:
@@ -128,8 +130,8 @@ def _more_species(settings: Mapping[str, Any], run: Path | None = None) -> list[
 def _same_input(settings: Mapping[str, Any]) -> list[str]:
     """Words for the input of a run that has refined nothing."""
     data = {key: value for key, value in settings["data"].items() if isinstance(value, str) and key != "series"}
-    kind = next((kind for kind in ("population", "settings") if kind in data), "relion")
-    words = [f"data={kind}"] if kind != "settings" else []
+    kind = data_kind(settings["data"])
+    words = [f"data={kind}"] if kind != "warp" else []
     words += [f"data.{key}={value}" for key, value in data.items()]
     return [*words, *_diameter(settings["species"]), *_more_species(settings)]
 

@@ -1,15 +1,22 @@
-"""A project of Warp or RELION, as a config describes it."""
+"""A project as the config group ``data`` describes it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from mlit.project.project import Project
-from mlit.project.relion_project import find_files, load_relion_project
+from mlit.project.relion_files import find_files
+from mlit.project.relion_project import load_relion_project
 from mlit.project.warp_project import load_warp_project
 
 
+def data_kind(data: Mapping[str, Any]) -> str:
+    """Return the program whose project the config group ``data`` names, as in ``data=KIND``; ``population`` is M's."""
+    kinds = {"population": "population", "optimisation_set": "relion"}
+    return next((kind for key, kind in kinds.items() if key in data), "warp")
+
+
 def read_project(data: Mapping[str, Any], particle_diameter_angstrom: float | None = None) -> Project:
-    """Read the project that the config group ``data`` names.
+    """Read the project of Warp or RELION that the config group ``data`` names.
 
     Parameters
     ----------
@@ -23,7 +30,7 @@ def read_project(data: Mapping[str, Any], particle_diameter_angstrom: float | No
     InputError
         If the project cannot be used.
     """
-    load = _relion if "optimisation_set" in data else _warp
+    load = _relion if data_kind(data) == "relion" else _warp
     return load(data, particle_diameter_angstrom)
 
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from mlit.deformation.series_model import SeriesModel
 from mlit.errors import InputError
 from mlit.maps.references import ReferenceSettings
-from mlit.project.any_project import read_project
 from mlit.project.filaments import filaments, neighbours_on_filaments
 from mlit.project.project import Project
 from mlit.project.shared_series import with_shared_series
@@ -28,7 +27,7 @@ from mlit.training.model_selection import ModelSelection, Options, candidates_fr
 from mlit.training.module import RefinementModule
 from mlit.training.molecule import Molecule
 from mlit.training.partial_sums import PartialSums
-from mlit.training.population_data import is_population, load_population
+from mlit.training.population_data import load_project
 from mlit.training.schedule import Iteration, Schedule, never_refined
 from mlit.training.series_setup import (
     Species,
@@ -65,7 +64,7 @@ SHELLS_AT_LEAST = 2  # in a fit, counted in inverse diameters
 def load_projects(cfg: DictConfig) -> list[Project]:
     """Read the project with the particles of each species, and say what was set aside."""
     configs = species_configs(cfg)
-    projects = with_shared_series([_read(one) for one in configs])
+    projects = with_shared_series([load_project(one) for one in configs])
     for name, reason in projects[0].failures.items():
         LOG.warning("%s is left out: %s", name, reason)
     for one, project in zip(configs, projects, strict=True):
@@ -74,10 +73,6 @@ def load_projects(cfg: DictConfig) -> list[Project]:
         name = f", {one.species.name}" if len(configs) > 1 else ""
         LOG.info("%d series, %d particles, %g Å/px%s", len(project.series), count, project.pixel_size_angstrom, name)
     return projects
-
-
-def _read(cfg: DictConfig) -> Project:
-    return load_population(cfg) if is_population(cfg) else read_project(cfg.data, cfg.species.diameter)
 
 
 def warn_of_duplicates(project: Project, diameter_angstrom: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mlit.io.m.species import MSpecies
+from mlit.project.any_project import data_kind, read_project
 from mlit.project.population_project import load_population_project
 from mlit.project.population_results import SpeciesResult, write_population_results
 from mlit.project.population_tree import read_population_tree
@@ -20,7 +21,7 @@ LOG = logging.getLogger("mlit")
 
 def is_population(cfg: DictConfig) -> bool:
     """Whether the input of a run is a population."""
-    return "population" in cfg.data
+    return data_kind(cfg.data) == "population"
 
 
 def with_species(cfg: DictConfig) -> DictConfig:
@@ -71,9 +72,17 @@ def _entry(species: MSpecies, chosen_by: str) -> dict[str, Any]:
     return {"species": chosen_by, "particles": str(species.file("particles")), **_said_of(species)}
 
 
-def load_population(cfg: DictConfig) -> Project:
-    """Read the project that a completed config names."""
+def load_project(cfg: DictConfig) -> Project:
+    """Read the project that a config names, completed where it is a population.
+
+    Raises
+    ------
+    InputError
+        If the project cannot be used.
+    """
     data = cfg.data
+    if not is_population(cfg):
+        return read_project(data, cfg.species.diameter)
     return load_population_project(
         data.population,
         data.species,
