@@ -15,6 +15,7 @@ def cfg(tmp_path):
         "data": {"particles": str(tmp_path / "in.star"), "exclude": []},
         "species": {"diameter": 100.0, "half_maps": None},
         "trainer": {"accelerator": "cpu"},
+        "memory_gib": 9.0,
         "seed": 1,
     }
     return OmegaConf.create(values)
@@ -46,7 +47,7 @@ def test_same_settings_go_on(cfg, started):
 
 def test_how_it_is_computed_may_change(cfg, started):
     before = files_of(started)
-    claim_output(started, changed(cfg, trainer={"accelerator": "gpu"}, output="elsewhere"))
+    claim_output(started, changed(cfg, trainer={"accelerator": "gpu"}, output="elsewhere", memory_gib=7))
     assert files_of(started) == before
 
 
