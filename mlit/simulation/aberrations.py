@@ -11,7 +11,8 @@ from torch import Tensor
 from mlit.optics.astigmatism import astigmatism_vector
 from mlit.optics.ctf import Optics
 from mlit.optics.zernike import EVEN_INDICES, ODD_INDICES, zernike_from_powers
-from mlit.simulation.config import AberrationConfig, MicroscopeConfig
+from mlit.simulation.config_errors import AberrationConfig
+from mlit.simulation.config_images import MicroscopeConfig
 
 
 @dataclass(frozen=True)

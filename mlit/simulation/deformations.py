@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.geometry.series_geometry import SeriesGeometry
-from mlit.simulation.config import DeformationConfig, MicroscopeConfig
+from mlit.simulation.config_errors import DeformationConfig
+from mlit.simulation.config_images import MicroscopeConfig
 from mlit.simulation.tilt_scheme import TiltScheme
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mlit.simulation.config import MicroscopeConfig
+from mlit.simulation.config_images import MicroscopeConfig
 from mlit.simulation.placement import Poses
 from mlit.simulation.series_plan import SeriesPlan
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from mlit.errors import InputError
 from mlit.geometry.rotations import euler_from_matrix, matrix_from_euler, matrix_from_rotvec
 from mlit.geometry.trajectory import continuous_euler
-from mlit.simulation.config import DeformationConfig, PicksConfig
+from mlit.simulation.config_errors import DeformationConfig
+from mlit.simulation.config_sample import PicksConfig
 
 _MOST_REFUSALS = 5000
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mlit.geometry.tilt_grid import evaluate_tilt_grid
-from mlit.simulation.config import QualityConfig
+from mlit.simulation.config_images import QualityConfig
 
 
 @dataclass(frozen=True)

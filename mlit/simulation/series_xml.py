@@ -9,7 +9,7 @@ from mlit.io.warp.tomostar import Tomostar
 from mlit.optics.ctf import Optics
 from mlit.project.xml_geometry import xml_with_geometry
 from mlit.project.xml_optics import xml_with_optics
-from mlit.simulation.config import MicroscopeConfig
+from mlit.simulation.config_images import MicroscopeConfig
 from mlit.simulation.series_plan import SeriesPlan
 
 

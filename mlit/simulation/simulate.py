@@ -15,7 +15,8 @@ from mlit.io.star import write_star
 from mlit.io.warp.settings import WarpSettings, write_settings
 from mlit.io.warp.tomostar import write_tomostar
 from mlit.parallel import one_thread_each
-from mlit.simulation.config import SimulationConfig, StructureConfig
+from mlit.simulation.config import SimulationConfig
+from mlit.simulation.config_sample import StructureConfig
 from mlit.simulation.globular import generate_globular
 from mlit.simulation.particle_star import start_table, true_table
 from mlit.simulation.series_images import tilt_images

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlit.simulation.config import TiltSchemeConfig
+from mlit.simulation.config_images import TiltSchemeConfig
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ import pytest
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """Simulate two tiny series."""
-    from mlit.simulation.config import MicroscopeConfig, SampleConfig, SimulationConfig, TiltSchemeConfig
+    from mlit.simulation.config import SimulationConfig
+    from mlit.simulation.config_images import MicroscopeConfig, TiltSchemeConfig
+    from mlit.simulation.config_sample import SampleConfig
     from mlit.simulation.simulate import simulate
 
     config = SimulationConfig(

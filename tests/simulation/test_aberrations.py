@@ -14,7 +14,8 @@ from mlit.io.warp.tilt_series_xml import TiltSeriesXml
 from mlit.optics.ctf import ctf, phase_aberration
 from mlit.project.xml_optics import optics_from_xml
 from mlit.simulation.aberrations import draw_known_optics, draw_magnification, with_optics_errors
-from mlit.simulation.config import AberrationConfig, MicroscopeConfig
+from mlit.simulation.config_errors import AberrationConfig
+from mlit.simulation.config_images import MicroscopeConfig
 from mlit.simulation.image_formation import particle_image
 from mlit.simulation.simulate import simulate
 from mlit.simulation.splat import PatchGrid

@@ -1,7 +1,8 @@
 import numpy as np
 import torch
 
-from mlit.simulation.config import DeformationConfig, MicroscopeConfig, TiltSchemeConfig
+from mlit.simulation.config_errors import DeformationConfig
+from mlit.simulation.config_images import MicroscopeConfig, TiltSchemeConfig
 from mlit.simulation.crowding import fill_slab, make_crowd_shapes, view_crowd
 from mlit.simulation.deformations import draw_geometry
 from mlit.simulation.tilt_scheme import dose_symmetric_scheme

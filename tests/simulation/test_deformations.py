@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from mlit.simulation.config import DeformationConfig, MicroscopeConfig, TiltSchemeConfig
+from mlit.simulation.config_errors import DeformationConfig
+from mlit.simulation.config_images import MicroscopeConfig, TiltSchemeConfig
 from mlit.simulation.deformations import draw_geometry
 from mlit.simulation.tilt_scheme import dose_symmetric_scheme
 

@@ -4,7 +4,8 @@ import torch
 
 from mlit.errors import InputError
 from mlit.geometry.rotations import rotvec_from_matrix
-from mlit.simulation.config import DeformationConfig, PicksConfig
+from mlit.simulation.config_errors import DeformationConfig
+from mlit.simulation.config_sample import PicksConfig
 from mlit.simulation.placement import (
     draw_poses,
     moving_poses,

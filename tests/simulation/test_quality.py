@@ -9,7 +9,7 @@ import torch
 from mlit.errors import InputError
 from mlit.likelihood.signal_weights import double_angle
 from mlit.optics.ctf import ctf, wrapped_phase_aberration
-from mlit.simulation.config import QualityConfig
+from mlit.simulation.config_images import QualityConfig
 from mlit.simulation.config_mapping import config_from_mapping
 from mlit.simulation.globular import generate_globular
 from mlit.simulation.image_formation import particle_image

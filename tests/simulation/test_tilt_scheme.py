@@ -1,6 +1,6 @@
 import numpy as np
 
-from mlit.simulation.config import TiltSchemeConfig
+from mlit.simulation.config_images import TiltSchemeConfig
 from mlit.simulation.tilt_scheme import dose_symmetric_scheme
 
 
