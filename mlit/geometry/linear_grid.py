@@ -12,22 +12,7 @@ def linear_weights(nodes: int, position: Float[Tensor, "..."]) -> Float[Tensor, 
     upper one its successor, clamped too. So the first segment goes on below 0, and the last value is held
     above 1.
 
-    Parameters
-    ----------
-    nodes
-        Number of nodes, at least 1.
-    position
-        Where to evaluate, as a fraction of the grid.
-
-    Returns
-    -------
-    Tensor
-        Weights, which sum to 1 over the last axis.
-
-    Raises
-    ------
-    ValueError
-        If there is no node.
+    Arguments, result and errors are those of :func:`mlit.geometry.spline.natural_spline_weights`.
     """
     if nodes < 1:
         raise ValueError(f"a grid needs at least one node, not {nodes}")

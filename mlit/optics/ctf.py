@@ -180,22 +180,7 @@ def wrapped_phase_aberration(
 
     Whole turns are taken off in float64 at the mean defocus of each tilt; what is left for single precision
     is the small phase of each particle's difference from it. Sine, cosine and derivatives are those of γ.
-
-    Parameters
-    ----------
-    frequency_xy
-        (kx, ky) in 1/Å.
-    defocus_um
-        Defocus with any leading axes (particles); last axis tilts.
-    optics
-        Optics of the series.
-    dtype
-        Type of the result.
-
-    Returns
-    -------
-    Tensor
-        Axes of ``defocus_um``, then those of the frequency grid.
+    Arguments and axes are those of :func:`phase_aberration`; ``dtype`` is the type of the result.
     """
     slope = optics.defocus_slope(frequency_xy)
     trailing = [1] * slope.ndim

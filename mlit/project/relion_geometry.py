@@ -88,15 +88,7 @@ def series_xml(series: RelionSeries) -> TiltSeriesXml:
     grids = _optics_grids(series)
     if np.ptp(angles_deg[0]) > _SAME_ANGLE_DEG:
         grids |= _tilt_of_each(turn, levelled, volume, torch.from_numpy(dose), tomogram.name)
-    warp, residual = image_warp_grid(tomogram, tilts, series.image_size_px)
-    if warp is not None:
-        grids |= {f"GridMovement{axis}": warp[order][..., i] * pixel for i, axis in enumerate("XY")}
-        LOG.info(
-            "%s: the deformation of RELION is now an image warp of %d × %d nodes, to %.3f Å rms",
-            tomogram.name,
-            *warp.shape[2:0:-1],
-            residual * pixel,
-        )
+    grids |= _movement_grids(series)
     offset = tilts.columns(SHIFTS)[order] + _half_pixels(series, turn) * pixel
     lists = {
         "Angles": -angles_deg[1],
@@ -179,6 +171,21 @@ def _over_dose(values: Tensor, time: Tensor) -> tuple[Tensor, float]:
         if residual < _EXACT:
             break
     return nodes, residual
+
+
+def _movement_grids(series: RelionSeries) -> dict[str, np.ndarray]:
+    """Grids of the image warp in Å; none where RELION has found no deformation."""
+    pixel = series.tomogram.pixel_size_angstrom
+    warp, residual = image_warp_grid(series.tomogram, series.tilts, series.image_size_px)
+    if warp is None:
+        return {}
+    LOG.info(
+        "%s: the deformation of RELION is now an image warp of %d × %d nodes, to %.3f Å rms",
+        series.tomogram.name,
+        *warp.shape[2:0:-1],
+        residual * pixel,
+    )
+    return {f"GridMovement{axis}": warp[series.order][..., i] * pixel for i, axis in enumerate("XY")}
 
 
 def _optics_grids(series: RelionSeries) -> dict[str, np.ndarray]:

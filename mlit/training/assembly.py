@@ -183,8 +183,7 @@ def make_molecule(
     """Assemble what a run keeps of a species; ``cfg`` is the config of that species."""
     maps = make_map_settings(project, cfg, species, folds)
     sums = PartialSums(Path(cfg.output) / "checkpoints" / f"sums_{species.name}.pt")
-    finest = 2 * max(maps.pixel_size_angstrom, project.pixel_size_angstrom)
-    schedule = Schedule(iterations, finest, species.diameter_angstrom / SHELLS_AT_LEAST)
+    schedule = Schedule(iterations, finest_detail(project, maps), species.diameter_angstrom / SHELLS_AT_LEAST)
     start = starting_references(cfg.species.half_maps or project.half_maps, maps)
     return Molecule(species.name, MapMaker(maps, sums, make_denoiser(cfg)), schedule, start)
 
@@ -221,12 +220,21 @@ def sizes_of(projects: Sequence[Project], module: RefinementModule, storage: tor
     """Collect what the memory of a run depends on, for each species; ``storage`` is the type of kept pixels."""
     sizes = []
     for project, molecule in zip(projects, module.molecules, strict=True):
-        maps, tight = molecule.maps.settings, molecule.maps.settings.references.tight_angstrom
-        parts = {"fits": bool(molecule.schedule.iterations), "network": molecule.maps.denoiser is not None}
-        size = RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, **parts)
-        kept = size.all_series_bytes * storage.itemsize // torch.float32.itemsize
-        sizes.append(replace(size, all_series_bytes=kept))
+        fits, network = bool(molecule.schedule.iterations), molecule.maps.denoiser is not None
+        sizes.append(size_of(project, molecule.maps.settings, storage, fits, network))
     return sizes
+
+
+def size_of(project: Project, maps: MapSettings, storage: torch.dtype, fits: bool, network: bool) -> RunSize:
+    """Collect what the memory of a run depends on, for one species; ``fits`` and ``network`` as in `RunSize`."""
+    tight = maps.references.tight_angstrom
+    size = RunSize.of(project, maps.box, 2 * maps.folds, maps.pixel_size_angstrom, tight, fits=fits, network=network)
+    return replace(size, all_series_bytes=size.all_series_bytes * storage.itemsize // torch.float32.itemsize)
+
+
+def finest_detail(project: Project, maps: MapSettings) -> float:
+    """Return the finest detail in Å that the pixels of both images and maps can hold."""
+    return 2 * max(maps.pixel_size_angstrom, project.pixel_size_angstrom)
 
 
 def make_iterations(cfg: DictConfig, enabled: Sequence[str]) -> tuple[Iteration, ...]:

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from mlit.io.atomic import atomic_write
 from mlit.io.fsc_star import write_fsc_star
-from mlit.training.module import RefinementModule
+from mlit.training.module import RefinementModule, refinement
 from mlit.training.ranks import is_first
 
 LOG = logging.getLogger("mlit")
@@ -79,7 +79,7 @@ class EpochReport(Checkpoint):
         """Log and write."""
         if not is_first():
             return
-        module = _refinement(pl_module)
+        module = refinement(pl_module)
         reached = self._write_fscs(module, trainer.current_epoch)
         if module.settled:
             LOG.info("settled: the last fits moved particles by less than the error that remains")
@@ -124,8 +124,3 @@ class EpochReport(Checkpoint):
             return []
         with open(self.path, newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
-
-
-def _refinement(module: lightning.LightningModule) -> RefinementModule:
-    assert isinstance(module, RefinementModule)
-    return module

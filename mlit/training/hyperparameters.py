@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
-from mlit.training.module import RefinementModule
+from mlit.training.module import RefinementModule, refinement
 from mlit.training.progress import resolutions
 from mlit.training.ranks import is_first
 from mlit.training.series_status import summary_of_fits
@@ -35,10 +35,9 @@ class Hyperparameters(Callback):
         """Hand them over."""
         if not is_first():
             return
-        assert isinstance(pl_module, RefinementModule)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(self.settings, scores(pl_module))
+                logger.log_hyperparams(self.settings, scores(refinement(pl_module)))
 
 
 def flattened(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Scalar]]:

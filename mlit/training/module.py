@@ -34,6 +34,12 @@ LOG = logging.getLogger("mlit")
 SETTLED = 0.7  # of the expected error: the next change would hardly add to it
 
 
+def refinement(module: lightning.LightningModule) -> "RefinementModule":
+    """Return the module that Lightning hands to a callback as what it is in a run."""
+    assert isinstance(module, RefinementModule)
+    return module
+
+
 class RefinementModule(lightning.LightningModule):
     """Poses and hyperparameters of all tilt series, and the references that they are fitted to.
 

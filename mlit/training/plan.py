@@ -7,8 +7,9 @@ from omegaconf import DictConfig
 
 from mlit.parallel import cores
 from mlit.project.project import Project
-from mlit.training.assembly import make_iterations, make_map_settings, make_species
-from mlit.training.memory import RunSize, estimate_memory
+from mlit.training.assembly import finest_detail, make_iterations, make_map_settings, make_species, size_of
+from mlit.training.data import STORAGE
+from mlit.training.memory import estimate_memory
 from mlit.training.memory_plan import plan_memory, processes_here
 from mlit.training.schedule import Iteration
 from mlit.training.series_setup import assign_groups
@@ -41,17 +42,16 @@ def plan_lines(project: Project, cfg: DictConfig) -> list[str]:
         name for name, options in cfg.model.items() if isinstance(options, DictConfig) and options.get("enabled")
     ]
     iterations = make_iterations(cfg, [str(name) for name in enabled])
-    finest = 2 * max(maps.pixel_size_angstrom, project.pixel_size_angstrom)
-    tight = maps.references.tight_angstrom
-    parts = {"fits": bool(iterations), "network": "network" in cfg.denoiser}
-    size = RunSize.of(project, maps.box, 2 * folds, maps.pixel_size_angstrom, tight, **parts)
+    finest = finest_detail(project, maps)
+    storage, network = STORAGE[cfg.images.storage], "network" in cfg.denoiser
+    size = size_of(project, maps, storage, fits=bool(iterations), network=network)
     return [
         _data_line(project),
         f"maps of {maps.box} px of {maps.pixel_size_angstrom:g} Å, {folds} groups in each half set, "
         f"detail to {finest:.3g} Å at most",
         *(_iteration_line(number, iteration) for number, iteration in enumerate(iterations, 1)),
         f"memory: {estimate_memory(size, plan_memory([size], cfg.memory_gib, processes_here(cfg.trainer)))}",
-        _time_line(project, iterations, tight, finest),
+        _time_line(project, iterations, maps.references.tight_angstrom, finest),
     ]
 
 

@@ -9,7 +9,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from mlit.training.data import SeriesBatch
-from mlit.training.module import RefinementModule
+from mlit.training.module import RefinementModule, refinement
 from mlit.training.progress_pace import Pace, duration
 from mlit.training.progress_view import ONE_SERIES, ProgressView, State, has_terminal
 from mlit.training.series_status import SeriesStatus, summary_of_fits
@@ -36,14 +36,14 @@ class Progress(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Count what there is to do."""
-        self._pace = Pace(images_to_do(trainer, _refinement(pl_module)), _refinement(pl_module).schedule.epochs)
+        self._pace = Pace(images_to_do(trainer, refinement(pl_module)), refinement(pl_module).schedule.epochs)
         if self.live and trainer.is_global_zero and has_terminal():
             self._view = ProgressView()
             self._view.start()
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Say what was reached, and what comes."""
-        module = _refinement(pl_module)
+        module = refinement(pl_module)
         if all(molecule.maps.halves is not None for molecule in module.molecules):
             self._end_iteration(module)
         text = _announce(module, trainer.current_epoch)
@@ -55,7 +55,7 @@ class Progress(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: SeriesBatch, batch_idx: int
     ) -> None:
         """Show which series is worked on."""
-        module = _refinement(pl_module)
+        module = refinement(pl_module)
         self._known = module.ledger.written(batch.name)
         self._show(stage=f"{'adding' if module.fit_resolution_angstrom is None else 'fitting'} {batch.name}")
 
@@ -68,7 +68,7 @@ class Progress(Callback):
         batch_idx: int,
     ) -> None:
         """Say how a series went and what is left."""
-        module, now = _refinement(pl_module), time.monotonic()
+        module, now = refinement(pl_module), time.monotonic()
         fitted = module.ledger.written(batch.name) != self._known
         self._pace.series(batch.name, now - self._since, fitted, batch.images is not None)
         self._since = now
@@ -86,7 +86,7 @@ class Progress(Callback):
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Say what was reached."""
-        self._end_iteration(_refinement(pl_module))
+        self._end_iteration(refinement(pl_module))
         self._stop()
 
     def on_exception(
@@ -170,8 +170,3 @@ def _line(name: str, number: str, status: SeriesStatus) -> str:
         f"moved {moved.position_angstrom:.2f} Å, {moved.rotation_deg:.2f}°; "
         f"expected error {error.position_angstrom:.2f} Å, {error.rotation_deg:.2f}°"
     )
-
-
-def _refinement(module: lightning.LightningModule) -> RefinementModule:
-    assert isinstance(module, RefinementModule)
-    return module

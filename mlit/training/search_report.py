@@ -1,6 +1,5 @@
 """What searches of the defocus have found, as tables and in the log."""
 
-import csv
 import logging
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,10 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from mlit.io.atomic import atomic_write
+from mlit.io.csv_table import write_csv
 from mlit.likelihood.defocus_search import DefocusSearch
 from mlit.training.data import SeriesBatch
-from mlit.training.module import RefinementModule
+from mlit.training.module import refinement
 
 LOG = logging.getLogger("mlit")
 COLUMNS = ("tilt", "offset_um", "log_likelihood", "jump_um", "accepted")
@@ -38,8 +37,7 @@ class DefocusSearchReport(Callback):
         batch_idx: int,
     ) -> None:
         """Write and log, where this fit began with a search."""
-        assert isinstance(pl_module, RefinementModule)
-        search = pl_module.records[batch.name].search
+        search = refinement(pl_module).records[batch.name].search
         if search is not None:
             write_search(self.folder / f"{batch.name}.csv", search)
             LOG.info("  %s %s", batch.name, summary(search))
@@ -47,13 +45,13 @@ class DefocusSearchReport(Callback):
 
 def write_search(path: Path, search: DefocusSearch) -> None:
     """Write the log-likelihood of every tilt (counted from 0, in file order) at every offset of its defocus."""
-    with atomic_write(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for tilt, curve in enumerate(search.log_likelihood.tolist()):
-            jump = float(search.jump_um[tilt])
-            for offset, value in zip(search.offset_um.tolist(), curve, strict=True):
-                writer.writerow((tilt, f"{offset:.4f}", f"{value:.3f}", f"{jump:.4f}", jump != 0))
+    offsets, jumps = search.offset_um.tolist(), search.jump_um.tolist()
+    rows = (
+        (tilt, f"{offset:.4f}", f"{value:.3f}", f"{jump:.4f}", jump != 0)
+        for tilt, (curve, jump) in enumerate(zip(search.log_likelihood.tolist(), jumps, strict=True))
+        for offset, value in zip(offsets, curve, strict=True)
+    )
+    write_csv(path, COLUMNS, rows)
 
 
 def summary(search: DefocusSearch) -> str:

@@ -12,7 +12,8 @@ from mlit.io.star import read_star, write_star
 from mlit.project.bad_tilts import read_bad_tilts
 from mlit.project.population_project import load_population_project
 from mlit.project.population_tree import read_population_tree
-from mlit.project.relion_project import find_files, load_relion_project
+from mlit.project.relion_files import find_files
+from mlit.project.relion_project import load_relion_project
 from mlit.project.suspects import Suspect, write_suspects
 from mlit.project.warp_project import load_warp_project
 from tests.m_files import write_population_files

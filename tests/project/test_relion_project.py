@@ -8,7 +8,8 @@ from mlit.errors import InputError
 from mlit.io.mrc import read_mrc_section, write_mrc
 from mlit.io.star import read_star, write_star
 from mlit.project.images import load_tilt_images
-from mlit.project.relion_project import find_files, load_relion_project
+from mlit.project.relion_files import find_files
+from mlit.project.relion_project import load_relion_project
 from tests.project.relion_support import IMAGE, PARTICLES, PIXEL, write_relion_project
 
 JOB = ("Polish", "job030")

@@ -6,7 +6,8 @@ import pytest
 from mlit.io.particles import write_particles
 from mlit.project.project import Project
 from mlit.project.relion_export import write_relion
-from mlit.project.relion_project import find_files, load_relion_project
+from mlit.project.relion_files import find_files
+from mlit.project.relion_project import load_relion_project
 from mlit.project.warp_project import load_warp_project
 from tests.project.relion_support import (
     IMAGE,

@@ -1,7 +1,8 @@
 import numpy as np
 
 from mlit.project.images import load_tilt_images
-from mlit.project.relion_project import find_files, load_relion_project
+from mlit.project.relion_files import find_files
+from mlit.project.relion_project import load_relion_project
 from mlit.project.warp_export import write_warp
 from mlit.project.warp_project import load_warp_project
 from tests.project.relion_support import differences, seen, write_relion_project

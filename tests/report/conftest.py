@@ -16,25 +16,10 @@ from mlit.io.mrc import write_mrc
 from mlit.io.star import write_star
 from mlit.maps.fsc import FscCurves
 from mlit.project.tilts_table import COLUMNS as TILT_COLUMNS
+from mlit.training.callbacks import EpochReport
 
 BOX, PIXEL = 24, 3.5
-METRICS = (
-    "iteration",
-    "series",
-    "status",
-    "passes",
-    "log_posterior_start",
-    "log_posterior_end",
-    "held_out_log_likelihood",
-    "images",
-    "fit_resolution_angstrom",
-    "change_position_angstrom",
-    "change_rotation_deg",
-    "expected_error_position_angstrom",
-    "expected_error_rotation_deg",
-    "fsc_0.143_angstrom",
-    "significant_resolution_angstrom",
-)
+METRICS = (*EpochReport.FIELDS, *EpochReport.FURTHER)
 
 
 @dataclass
@@ -116,14 +101,16 @@ class FakeRun:
                     14.0 - i,
                     4.0 / (i or 1),
                     0.5,
+                    20.0,
                     1.0 + j,
                     0.25,
+                    10.0,
                 )
                 rows.append(
                     (
                         i,
                         name,
-                        *(fitted if i else ("not fitted", 0, *[nan] * 3, 0, *[nan] * 5)),
+                        *(fitted if i else ("not fitted", 0, *[nan] * 3, 0, *[nan] * 7)),
                         15.0 - 3 * i,
                         16.0 - 3 * i,
                     )

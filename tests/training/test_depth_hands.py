@@ -10,31 +10,22 @@ from mlit.simulation.config_mapping import config_from_mapping
 from mlit.simulation.simulate import simulate
 from mlit.training.depth_hands import compare_hands
 from mlit.training.series_setup import Species
+from tests.tiny_project import DIAMETER, TINY, merged
 
-DIAMETER = 170.0
-THICK = {
-    "seed": 4,
-    "series": 2,
-    "structure": {"diameter_angstrom": DIAMETER, "bead_spacing_angstrom": 8.0, "seed": 5},
-    "tilts": {"max_angle_deg": [48.0], "step_deg": [8.0], "dose_per_tilt": 4.0},
-    "microscope": {
-        "width": 128,
-        "height": 128,
-        "pixel_size_angstrom": 8.0,
-        "defocus_um": [2.0, 3.0],
-        "contrast": 1.0,
-        "mean_free_path_angstrom": 20000.0,
+THICK = merged(
+    TINY,
+    {
+        "seed": 4,
+        "microscope": {"contrast": 1.0, "mean_free_path_angstrom": 20000.0},
+        "sample": {"particles": 24, "thickness_angstrom": 2000.0},
+        "picks": {"position_error_angstrom": 2.0, "rotation_error_deg": 1.5},
+        "deformation": {
+            "depth_inverted": False,
+            "shift_error_angstrom": 0.5,
+            "image_warp_error_angstrom": 0.5,
+        },
     },
-    "sample": {"particles": 24, "thickness_angstrom": 2000.0, "crowding": 0.0},
-    "picks": {"position_error_angstrom": 2.0, "rotation_error_deg": 1.5},
-    "deformation": {
-        "depth_inverted": False,
-        "shift_error_angstrom": 0.5,
-        "image_warp_error_angstrom": 0.5,
-        "volume_warp": [1, 1, 1, 1],
-        "volume_warp_error_angstrom": 0.0,
-    },
-}
+)
 
 
 def load(root):
@@ -91,7 +82,7 @@ def test_few_particles_are_drawn_from_both_half_sets(thick):
 
 
 def test_images_of_nothing_tell_nothing(tmp_path):
-    microscope = {**THICK["microscope"], "contrast": 1e-3}
-    simulate(config_from_mapping({**THICK, "microscope": microscope}), tmp_path / "project", lambda line: None)
+    blank = merged(THICK, {"microscope": {"contrast": 1e-3}})
+    simulate(config_from_mapping(blank), tmp_path / "project", lambda line: None)
     test = compare(load(tmp_path / "project"))
     assert {one.verdict for one in (test.together, *test.series.values())} == {"cannot tell"}
