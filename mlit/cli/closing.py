@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlit.cli.afterwards import never_losing_results
+from mlit.cli.closing_weights import weight_rows
 from mlit.project.recommend import advise
 from mlit.project.recommend_figures import Movement, RunFigures
 from mlit.project.recommend_read import read_fit_scores, read_run
@@ -37,7 +38,7 @@ def close(run: Path) -> None:
     table = Table(title=f"{run}: start → now")
     for heading in ("", "start", "now"):
         table.add_column(heading, justify="right" if heading else "left")
-    for row in closing_rows(figures, read_fit_scores(run)):
+    for row in (*closing_rows(figures, read_fit_scores(run)), *weight_rows(run)):
         table.add_row(*row)
     console = Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
     console.print(table)
@@ -57,7 +58,7 @@ def closing_rows(run: RunFigures, scores: list[tuple[float, float]]) -> Iterator
         Resolution of the fits and held-out score of an image, for each iteration that fitted.
     """
     first, last = run.resolutions_angstrom[0], run.resolution_angstrom
-    yield "half maps agree (FSC 0.143) to, Å", f"{first:.2f}" if run.moved else "", f"{last:.2f}"
+    yield "half maps agree (FSC 0.143) to, Å", f"{first:.2f}" if run.moved or run.weighted else "", f"{last:.2f}"
     comparable = [score for detail, score in scores if math.isclose(detail, scores[-1][0], rel_tol=0.02)]
     if comparable:
         start = f"{comparable[0]:.3f}" if len(comparable) > 1 else ""

@@ -8,6 +8,7 @@ from mlit.cli.closing import close_run
 from mlit.cli.more_species import with_more_species
 from mlit.cli.report import report_run
 from mlit.project.history import complete_interrupted, has_commits, record_run
+from mlit.report.board import board_final_maps
 from mlit.report.figures import write_figures
 from mlit.report.html_report import REPORT
 from mlit.training import run as training
@@ -38,6 +39,8 @@ def refine(cfg: DictConfig) -> bool:
         write_for_m(cfg)
     if done or not (Path(cfg.output) / REPORT).is_file():
         report_run(Path(cfg.output))
+    if done:
+        board_final_maps(Path(cfg.output))
     if cfg.history.record and (done or not has_commits(Path(cfg.output))):
         record_run(Path(cfg.output))
     return done

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from mlit.cli.closing import close_run
 from mlit.cli.more_species import with_more_species
 from mlit.cli.report import report_run
 from mlit.io.fsc_star import read_fsc_star
@@ -25,7 +26,7 @@ THRESHOLD = 0.143
 
 
 def run(cfg: DictConfig) -> None:
-    """Estimate weights and reconstruct with them, or write metadata without weights.
+    """Estimate weights, reconstruct with them and say what they brought, or write metadata without weights.
 
     Parameters
     ----------
@@ -38,13 +39,15 @@ def run(cfg: DictConfig) -> None:
         reset(cfg, output)
         return
     complete_interrupted(output)
-    training.refine(cfg)
+    done = training.refine(cfg)
     note_gain(output, cfg.species.name)
     write_figures(output, cfg.species.name)
     write_weights_figure(output)
     report_run(output)
     if cfg.history.record:
         record_run(output)
+    if done:
+        close_run(output)
 
 
 def reset(cfg: DictConfig, output: Path) -> None:

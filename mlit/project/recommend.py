@@ -53,9 +53,11 @@ def _look_first(run: RunFigures) -> Iterator[Advice]:
 
 def _start(run: RunFigures) -> Iterator[Advice]:
     if run.fitted_to_angstrom is None:
+        weighted = " with the weights that were found" * run.weighted
         yield Advice(
             "refine",
-            f"these are maps of the project as it stands, at {run.resolution_angstrom:.1f} Å; nothing was fitted",
+            f"these are maps of the project as it stands{weighted}, at {run.resolution_angstrom:.1f} Å; nothing was "
+            "fitted",
             words=("schedule=standard",),
         )
 

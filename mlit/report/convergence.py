@@ -89,15 +89,23 @@ def draw_iteration_table(found: Convergence, blocks: Sequence[str]) -> Part:
     rows = []
     for (iteration, row), what in zip(found.table.iterrows(), blocks, strict=True):
         name = "start" if iteration == 0 else str(iteration)
-        figures = (row["fit_angstrom"], row["fitted"], row["rejected"], row["gain"])
-        rows.append([Cell(name, float(str(iteration))), Cell(what, what), *(Cell.of(float(v), 4) for v in figures)])
+        counts = (Cell.of(float(row[column]), 6) for column in ("fitted", "rejected"))
+        rows.append(
+            [
+                Cell(name, float(str(iteration))),
+                Cell(what, what),
+                Cell.fixed(float(row["fit_angstrom"]), 2),
+                *counts,
+                Cell.of(float(row["gain"]), 4),
+            ]
+        )
     for species, reached in found.reached.items():
         whose = f"{species}: " if len(found.reached) > 1 else ""
         heads += [f"{whose}{name}" for name in ("FSC 0.143, Å", "gain, Å", "halves agree to, Å")]
         resolution = reached["resolution_angstrom"]
         columns = (resolution, -resolution.diff(), reached["agreement_angstrom"])
         for row, *figures in zip(rows, *columns, strict=True):
-            row += [Cell.of(float(v), 4) for v in figures]
+            row += [Cell.fixed(float(v), 2) for v in figures]
     return Part(
         "iterations",
         "Stage by stage",

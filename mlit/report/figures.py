@@ -136,8 +136,9 @@ def progress_figure(run: Path) -> Figure:
 
 
 def label_in_angstrom(axes: Axes) -> None:
-    """Label a frequency axis with wavelengths."""
+    """Label a frequency axis with wavelengths, and with the frequencies themselves at the upper edge."""
     highest = axes.get_xlim()[1]
+    axes.secondary_xaxis("top").set_xlabel("spatial frequency, 1/Å")
     ticks = np.linspace(0, highest, 8)[1:-1]
     axes.set_xlim(0, highest)
     axes.set_xticks(ticks, [f"{1 / tick:.3g}" for tick in ticks])

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from mlit.errors import InputError
 from mlit.io.atomic import atomic_write
+from mlit.report.aberrations import aberration_parts
 from mlit.report.chimerax import write_script
 from mlit.report.convergence import blocks_of, convergence_numbers, draw_convergence, draw_iteration_table
+from mlit.report.drift import drift_parts
 from mlit.report.headline import headline
 from mlit.report.map_figures import map_parts
 from mlit.report.orientations import orientation_parts
@@ -19,6 +21,7 @@ from mlit.report.run_folder import RunFolder
 from mlit.report.series_table import draw_series_table, series_rows
 from mlit.report.tilt_maps import tilt_parts
 from mlit.report.warp_fields import draw_warps, warp_fields
+from mlit.report.weight_figures import weight_parts
 
 REPORT = "report.html"
 Shown = tuple[list[Part], list[str]]
@@ -85,7 +88,15 @@ def _warps(run: RunFolder) -> Shown:
 def _particles(run: RunFolder) -> Shown:
     found = {species: pose_numbers(run, species) for species in run.species}
     parts = [part for species, one in found.items() if one is not None for part in draw_poses(one, species)]
-    return [*parts, *orientation_parts(run)], []
+    return [*parts, *drift_parts(run), *orientation_parts(run)], []
+
+
+def _weights(run: RunFolder) -> Shown:
+    return weight_parts(run), []
+
+
+def _optics(run: RunFolder) -> Shown:
+    return aberration_parts(run), []
 
 
 def _provenance(run: RunFolder) -> Shown:
@@ -98,7 +109,9 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFolder], Shown]], ...] = (
     ("maps", "Maps", map_parts),
     ("series", "Tilt series", _series),
     ("tilts", "Tilts", tilt_parts),
+    ("weights", "Weights", _weights),
     ("warp", "Image warp", _warps),
+    ("optics", "Optics", _optics),
     ("particles", "Particles", _particles),
     ("provenance", "How to reproduce it", _provenance),
 )

@@ -27,6 +27,7 @@ from mlit.report.svg import Plot
 KINDS = {"map": "raw", "map_sharp": "sharpened", "map_denoised": "denoised"}
 MOST_PIXELS = 400  # along an edge of a section
 MOST_VOXELS_LOCAL = 200  # along an edge of the part in the mask: some 20 s on one core
+SAMPLES = 128  # along an edge: enough of the voxels to see their range
 LOCAL_RESOLUTION = "local_resolution.mrc"
 BIN_ANGSTROM = 0.25
 
@@ -41,6 +42,17 @@ class Halves:
     pixel_size_angstrom: float
     resolution_angstrom: float
     symmetry: Symmetry
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Sections through the middle of a map, across z, y and x; ``low`` is drawn black, ``high`` white."""
+
+    title: str
+    planes: tuple[np.ndarray, ...]
+    low: float
+    high: float
+    width_angstrom: float
 
 
 def read_halves(run: RunFolder, species: str) -> Halves | None:
@@ -63,27 +75,34 @@ def central_sections(volume: np.ndarray) -> list[np.ndarray]:
     return [volume.take(middle, axis)[::step, ::step] for axis in range(3)]
 
 
-def draw_sections(run: RunFolder, species: str) -> Part | None:
-    """Show the three central sections of every map that is there."""
-    rows, pixel, size = [], 1.0, 0
-    for name, title in KINDS.items():
-        path = run.path / species / f"{name}.mrc"
-        if path.is_file():
-            volume, found = read_mrc(path)
-            pixel, size = found or pixel, volume.shape[0]
-            low, high = (float(v) for v in np.percentile(volume, (1, 99.8)))
-            pictures = (picture(section, low, high, f"{title} map, {species}") for section in central_sections(volume))
-            rows.append(f"<span>{title}</span>{''.join(pictures)}")
-    if not rows:
-        return None
+def sections_of(volume: np.ndarray, pixel_size_angstrom: float, title: str) -> Sections:
+    """Central sections of a map, and the range of grey that suits it."""
+    step = max(1, volume.shape[0] // SAMPLES)
+    low, high = np.percentile(volume[::step, ::step, ::step], (1, 99.8))
+    planes = tuple(central_sections(volume))
+    return Sections(title, planes, float(low), float(high), volume.shape[0] * pixel_size_angstrom)
+
+
+def section_numbers(run: RunFolder, species: str) -> list[Sections]:
+    """Sections of every map of a species that is there."""
+    paths = {title: run.path / species / f"{name}.mrc" for name, title in KINDS.items()}
+    found = {title: read_mrc(path) for title, path in paths.items() if path.is_file()}
+    return [sections_of(volume, pixel or 1.0, title) for title, (volume, pixel) in found.items()]
+
+
+def draw_sections(found: list[Sections], species: str) -> Part:
+    """Show the three central sections of maps."""
+    rows = []
+    for one in found:
+        pictures = (picture(plane, one.low, one.high, f"{one.title} map, {species}") for plane in one.planes)
+        rows.append(f"<span>{one.title}</span>{''.join(pictures)}")
     heads = "<em></em><em>x →, y ↑</em><em>x →, z ↑</em><em>y →, z ↑</em>"
     return Part(
         f"sections-{species}",
         f"Central sections, {species}",
-        f"Through the centre of the box of {number(size * pixel, 4)} Å, across z, y and x; density is bright. Raw: "
-        "average of the half maps. Sharpened: by the B factor of the Guinier plot, where there is one, and weighted by "
-        "the FSC. "
-        "Denoised: by a network, to look at only.",
+        f"Through the centre of the box of {number(found[0].width_angstrom, 4)} Å, across z, y and x; density is "
+        "bright. Raw: average of the half maps. Sharpened: by the B factor of the Guinier plot, where there is one, "
+        "and weighted by the FSC. Denoised: by a network, to look at only.",
         f'<div class="slices">{heads}{"".join(rows)}</div>',
         width="tall",
     )
@@ -162,8 +181,8 @@ def map_parts(run: RunFolder) -> tuple[list[Part], list[str]]:
     """Draw what the maps allow, and say what they do not."""
     parts, notes = [], []
     for species in run.species:
-        if (sections := draw_sections(run, species)) is not None:
-            parts.append(sections)
+        if sections := section_numbers(run, species):
+            parts.append(draw_sections(sections, species))
         halves = read_halves(run, species)
         if halves is None:
             notes.append(

@@ -71,6 +71,12 @@ class Cell:
         """Return a number that may be missing."""
         return cls(number(value, digits), f"{value:.9g}" if np.isfinite(value) else "")
 
+    @classmethod
+    def fixed(cls, value: float, decimals: int) -> "Cell":
+        """Return a number that may be missing, with as many decimals as its neighbours."""
+        text = f"{value:.{decimals}f}".replace("-", "−") if np.isfinite(value) else number(value)
+        return cls(text, cls.of(value).value)
+
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, bad: Sequence[bool] = (), words: int = -1) -> str:
     """Lay out a table that can be sorted by any column.

@@ -1,5 +1,6 @@
 """Series by tilt: which images are bad, at a glance."""
 
+import html
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from mlit.report.tilt_numbers import TiltNumbers, tilt_numbers
 
 MOST_SERIES = 40  # in a heat map
 NARROW = 30  # tilts, which fit into two columns
+SIGNS = {"weak tilt": "✕", "shaded tilt": "□"}
 LEGEND = "✕: next to no signal; □: blank, or partly in the shade. Grey: not in use, or not known."
 SHIFT = (
     "Length of the mean image warp of the tilt, from where the run started. A tilt that stands out against its "
@@ -58,6 +60,7 @@ def draw_tilts(found: TiltNumbers) -> list[Part]:
                 text,
                 beside,
                 share.tolist(),
+                marked_list(found),
             )
         )
     kinds = (
@@ -71,6 +74,18 @@ def draw_tilts(found: TiltNumbers) -> list[Part]:
     return parts
 
 
+def marked_list(found: TiltNumbers) -> str:
+    """List in words what is marked, for narrow screens and for those who copy it; empty where nothing is."""
+    lines = []
+    for row, name in enumerate(found.names):
+        marked = [f"{tilt + 1} {SIGNS[kind]}" for r, tilt, kind in sorted(found.marks) if r == row]
+        words = [f"tilt{'s' * (len(marked) > 1)} {', '.join(marked)}"] if marked else []
+        words += [f"{found.doubted[row]} of {found.picks[row]} picks"] if found.doubted[row] else []
+        if words:
+            lines.append(f"<li>{html.escape(name)}: {'; '.join(words)}</li>")
+    return f'<ul class="marked">{"".join(lines)}</ul>' if lines else ""
+
+
 def _part(
     found: TiltNumbers,
     values: np.ndarray,
@@ -82,13 +97,15 @@ def _part(
     caption: str,
     beside: Sequence[str] = (),
     share: Sequence[float] = (),
+    below: str = "",
 ) -> Part:
     titles = [
         [_title(found, row, tilt, label, float(values[row, tilt])) for tilt in range(values.shape[1])]
         for row in range(len(found.names))
     ]
     drawn = HeatMap(found.names, values, low, high, label, titles, found.marks, beside, share)
-    return Part(name, title, caption, drawn.svg(title), width="wide" if values.shape[1] > NARROW else "double")
+    body = drawn.svg(title) + below
+    return Part(name, title, caption, body, width="wide" if values.shape[1] > NARROW else "double")
 
 
 def _title(found: TiltNumbers, row: int, tilt: int, label: str, value: float) -> str:

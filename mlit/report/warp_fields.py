@@ -44,8 +44,12 @@ class WarpField:
 def warp_fields(run: RunFolder) -> tuple[list[WarpField], int]:
     """Return first, middle and last tilt of the series with the largest local warp, and how many have any."""
     warps = {name: table[table["block"] == "image_warp"] for name, table in run.parameters.items()}
-    fields = {name: all_fields(name, table) for name, table in warps.items() if not table.empty}
-    fields = {name: found for name, found in fields.items() if found and len(found[0].x) > 1}
+    return largest_fields({name: all_fields(name, table) for name, table in warps.items() if not table.empty})
+
+
+def largest_fields(by_series: dict[str, list[WarpField]]) -> tuple[list[WarpField], int]:
+    """Pick first, middle and last tilt of the series with the largest local warp; say how many series have any."""
+    fields = {name: found for name, found in by_series.items() if found and len(found[0].x) > 1}
     size = {n: np.sqrt(np.mean([np.mean(f.shift_angstrom**2) for f in found])) for n, found in fields.items()}
     largest = sorted(sorted(fields, key=lambda name: -size[name])[:MOST_SERIES])
     picked = [fields[name][i] for name in largest for i in sorted({0, len(fields[name]) // 2, len(fields[name]) - 1})]
@@ -57,9 +61,14 @@ def all_fields(series: str, table: Table) -> list[WarpField]:
     shape = tuple(int(table[f"at_{axis}"].max()) + 1 for axis in ("tilt", "y", "x", "axis"))
     order = table.sort_values(["at_tilt", "at_y", "at_x", "at_axis"])
     values, errors = (order[name].to_numpy().reshape(shape) for name in ("value", "standard_error"))
-    y, x = np.meshgrid(*(_places(n) for n in shape[1:3]), indexing="ij")
-    mean = values.mean((1, 2))
-    local = values - mean[:, None, None]
+    return fields_of(series, values, errors)
+
+
+def fields_of(series: str, values_angstrom: np.ndarray, errors_angstrom: np.ndarray) -> list[WarpField]:
+    """Fields of all tilts of a series from values and standard errors by tilt, y, x and axis."""
+    y, x = np.meshgrid(*(_places(n) for n in values_angstrom.shape[1:3]), indexing="ij")
+    mean = values_angstrom.mean((1, 2))
+    local = values_angstrom - mean[:, None, None]
     return [
         WarpField(
             series,
@@ -67,10 +76,10 @@ def all_fields(series: str, table: Table) -> list[WarpField]:
             x.ravel(),
             y.ravel(),
             local[tilt].reshape(-1, 2),
-            np.sqrt((errors[tilt] ** 2).mean(-1)).ravel(),
+            np.sqrt((errors_angstrom[tilt] ** 2).mean(-1)).ravel(),
             mean[tilt],
         )
-        for tilt in range(shape[0])
+        for tilt in range(len(values_angstrom))
     ]
 
 

@@ -54,3 +54,8 @@ def test_the_worst_of_many_series_are_shown(fake):
     shown = set(re.findall(r"TS_\d\d(?=, tilt)", parts[0].body))
     assert len(shown) == MOST_SERIES
     assert {"TS_00", "TS_43", "TS_44"} <= shown
+
+
+def test_marked_tilts_and_doubted_picks_stand_below_in_words(fake):
+    (part, *_), _ = tilt_parts(RunFolder(fake.write()))
+    assert re.findall("<li>([^<]*)</li>", part.body) == ["TS_1: tilt 4 □; 2 of 6 picks", "TS_2: tilt 2 ✕"]
