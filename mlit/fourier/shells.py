@@ -99,7 +99,12 @@ def shell_counts(n: int, dims: int = 3, device: torch.device = CPU) -> Float[Ten
     Half of these are independent, since the other half are their complex conjugates. The tensor is cached and
     shared between callers, who must not write to it.
     """
-    return shell_sum(torch.ones(shell_index(n, dims, device).shape, device=device), n, dims)
+    index = shell_index(n, dims, device)
+    single = [index[..., 0], *([index[..., -1]] if n % 2 == 0 else [])]  # columns that hold both of each pair
+    counts = 2 * torch.bincount(index.flatten(), minlength=n // 2 + 2)
+    for column in single:
+        counts -= torch.bincount(column.flatten(), minlength=n // 2 + 2)
+    return counts[:-1].float()
 
 
 def shell_mean(values: Float[Tensor, "*batch_and_grid"], n: int, dims: int = 3) -> Float[Tensor, "*batch shell"]:

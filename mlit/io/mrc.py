@@ -99,9 +99,28 @@ def read_mrc(path: Path | str) -> tuple[np.ndarray, float | None]:
     dtype = _DTYPES[header.mode].newbyteorder(header.byte_order)
     try:
         values = np.fromfile(path, dtype, count=math.prod(header.shape), offset=header.data_offset_bytes)
-        array = values.astype(np.float32).reshape(header.shape)
+        array = values.astype(np.float32, copy=False).reshape(header.shape)
     except (MemoryError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: {_size_text(header)} do not fit into the memory; is it the right file?") from error
+    return (array[0] if header.shape[0] == 1 else array), header.pixel_size_angstrom
+
+
+def view_mrc(path: Path | str) -> tuple[np.ndarray, float | None]:
+    """Return what :func:`read_mrc` returns, but read only what is looked at, where the file allows that.
+
+    The array may be written to, which does not change the file.
+
+    Raises
+    ------
+    InputError
+        As `read_mrc_header`.
+    """
+    path = Path(path)
+    header = read_mrc_header(path)
+    dtype = _DTYPES[header.mode].newbyteorder(header.byte_order)
+    if dtype != np.dtype(np.float32) or header.data_offset_bytes % 4:
+        return read_mrc(path)
+    array = np.memmap(path, np.float32, "c", header.data_offset_bytes, header.shape).view(np.ndarray)
     return (array[0] if header.shape[0] == 1 else array), header.pixel_size_angstrom
 
 

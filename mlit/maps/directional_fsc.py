@@ -7,16 +7,18 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from mlit.fourier.shells import cube_edge, friedel_weights, spectral_power
+from mlit.fourier.shells import cube_edge, friedel_weights
 from mlit.maps.directions import CELLS, angle_between, blocks, cell_axes, even_directions
 from mlit.maps.filters import multiply_spectrum
 from mlit.maps.fsc import FscCurves, resolution_angstrom, smooth_fsc, without_mask
+from mlit.parallel import cores, run_pieces
 
 DIRECTIONS = 100
 CONE_RAD = math.radians(20.0)  # where the weight of a coefficient has fallen to half
 SMOOTHING_SHELLS = 1.0
 SHELLS_AVERAGED = 2 * math.sqrt(math.pi) * SMOOTHING_SHELLS
 HIGHEST_DEVIATION = 0.5  # three standard deviations of a correlation by chance; shells with fewer coefficients pass
+MOST_PARTS = 8  # threads, each of which has sums of its own
 FILTER_WIDTH_RAD = math.radians(8.0)  # of the interpolation between directions that are some 14° apart
 
 
@@ -105,19 +107,30 @@ def _sums_by_cell(
     first: Complex[Tensor, "z y half"], second: Complex[Tensor, "z y half"], n: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Cross product, two powers and number of coefficients of every cell and shell (float64)."""
-    shells = n // 2 + 1
-    double = friedel_weights(n, first.device).double()
-    sums = torch.zeros(4, CELLS * shells, dtype=torch.float64)
-    for block in blocks(n, first.device):
-        shell = block.radius.round().long()
-        inside = shell < shells
-        bin_of = (block.cell * shells + shell)[inside]
-        a, b = first[block.planes], second[block.planes]
-        values = ((a * b.conj()).real, spectral_power(a), spectral_power(b), torch.ones_like(block.radius))
-        for row, value in zip(sums, values, strict=True):
-            row += torch.bincount(bin_of, (value * double)[inside], minlength=CELLS * shells).cpu()
-    cross, power1, power2, count = sums.reshape(4, CELLS, shells)
+    parts = min(cores(), MOST_PARTS) if first.device.type == "cpu" else 1
+    sums = run_pieces(lambda part: _sums_of_part(first, second, n, part, parts), range(parts), first.device)
+    cross, power1, power2, count = torch.stack(sums).sum(0).reshape(4, CELLS, n // 2 + 1)
     return cross, power1, power2, count
+
+
+def _sums_of_part(
+    first: Complex[Tensor, "z y half"], second: Complex[Tensor, "z y half"], n: int, part: int, parts: int
+) -> Float[Tensor, "4 bin"]:
+    """Work out the sums over some planes, for one of several threads.
+
+    A bin gets few coefficients of a block, so sums over a block are good enough in single precision.
+    """
+    shells, double = n // 2 + 1, friedel_weights(n, first.device)
+    sums = torch.zeros(4, CELLS * shells, dtype=torch.float64)
+    for block in blocks(n, first.device, part, parts):
+        shell = block.radius.round().long()
+        inside = (shell < shells).flatten().nonzero().squeeze(1)
+        bin_of = (block.cell * shells + shell).flatten()[inside]
+        a, b = (torch.view_as_real(spectrum[block.planes]) for spectrum in (first, second))
+        values = ((a * b).sum(-1), a.square().sum(-1), b.square().sum(-1), torch.ones_like(block.radius))
+        for row, value in zip(sums, values, strict=True):
+            row += torch.bincount(bin_of, (value * double).flatten()[inside], minlength=CELLS * shells).cpu()
+    return sums
 
 
 def _chance_angstrom(curves: FscCurves, deviation: Float[Tensor, "shell"]) -> float:

@@ -60,11 +60,21 @@ def angle_between(first: Float[Tensor, "row 3"], second: Float[Tensor, "column 3
     return (first @ second.T).abs().clamp(max=1).acos()
 
 
-def blocks(n: int, device: torch.device | str = "cpu") -> Iterator[Block]:
-    """Go through the transform of a cube of `n` pixels, a few planes at a time to bound the memory."""
+def blocks(n: int, device: torch.device | str = "cpu", part: int = 0, parts: int = 1) -> Iterator[Block]:
+    """Go through the transform of a cube of `n` pixels, a few planes at a time to bound the memory.
+
+    Parameters
+    ----------
+    n
+        Edge in pixels.
+    device
+        Where the results lie.
+    part, parts
+        Every how many-th block to yield, from which on: disjoint parts are for several threads.
+    """
     full = torch.fft.fftfreq(n, 1.0 / n, device=device)
     x = torch.fft.rfftfreq(n, 1.0 / n, device=device)
-    for start in range(0, n, PLANES_PER_BLOCK):
+    for start in range(part * PLANES_PER_BLOCK, n, parts * PLANES_PER_BLOCK):
         planes = slice(start, min(start + PLANES_PER_BLOCK, n))
         z, y = full[planes, None, None], full[:, None]
         across = (z.square() + y.square()).sqrt()

@@ -1,6 +1,7 @@
 """Fourier shell correlation between half maps, what a mask adds to it, and the weights that follow."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -183,6 +184,7 @@ def resolution_angstrom(
     return 1 / (low + (above - threshold) / (above - below) * (high - low))
 
 
+@lru_cache(maxsize=8)
 def _smoothing_matrix(shells: int, width_shells: float) -> Float[Tensor, "shell shell"]:
     """Local straight lines through a curve: row i gives the value at shell i from all shells (float64)."""
     index = torch.arange(shells, dtype=torch.float64)

@@ -14,7 +14,7 @@ from mlit.deformation.image_warp import ImageWarp
 from mlit.report.figures import fsc_figure
 from mlit.report.live_figures import live_sections_figure, pixels, warp_figure
 from mlit.report.live_numbers import Values, block_scalars, block_values, fit_scalars, pose_scalars
-from mlit.report.map_figures import section_numbers, sections_of
+from mlit.report.map_figures import average_sections, section_numbers
 from mlit.report.run_folder import RunFolder
 from mlit.report.warp_fields import fields_of, largest_fields
 from mlit.training.module import RefinementModule
@@ -76,8 +76,7 @@ class Board(Checkpoint):
             yield f"fsc/{molecule.name}", fsc_figure(self.folder, molecule.name)
             halves = molecule.maps.halves
             assert halves is not None
-            average = ((halves.first + halves.second) / 2).cpu().numpy()
-            raw = sections_of(average, halves.pixel_size_angstrom, "raw")
+            raw = average_sections(halves.first, halves.second, halves.pixel_size_angstrom)
             yield f"map_sections/{molecule.name}", live_sections_figure([raw])
         fields, _ = largest_fields(
             {

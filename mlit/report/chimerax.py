@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from mlit.io.atomic import atomic_write
-from mlit.io.mrc import read_mrc
-from mlit.report.map_figures import LOCAL_RESOLUTION
+from mlit.io.mrc import view_mrc
+from mlit.report.map_figures import LOCAL_RESOLUTION, thinned
 from mlit.report.orientations import BILD
 
 SCRIPT = "show.cxc"
@@ -25,8 +25,9 @@ def write_script(folder: Path) -> Path | None:
     shown = next((folder / name for name in SHOWN if (folder / name).is_file()), None)
     if shown is None:
         return None
-    volume, _ = read_mrc(shown)
-    mask = read_mrc(folder / "mask.mrc")[0] > 0.5 if (folder / "mask.mrc").is_file() else np.ones(volume.shape, bool)
+    volume = thinned(view_mrc(shown)[0])
+    has_mask = (folder / "mask.mrc").is_file()
+    mask = thinned(view_mrc(folder / "mask.mrc")[0]) > 0.5 if has_mask else np.ones(volume.shape, bool)
     level = float(np.quantile(volume[mask], 1 - ENCLOSED)) if mask.any() else 0.0
     lines = [
         "# open this file in ChimeraX",
@@ -36,7 +37,7 @@ def write_script(folder: Path) -> Path | None:
         f"volume #1 level {level:.5g} step 1",
     ]
     if (folder / LOCAL_RESOLUTION).is_file():
-        local, _ = read_mrc(folder / LOCAL_RESOLUTION)
+        local = thinned(view_mrc(folder / LOCAL_RESOLUTION)[0])
         low, high = np.percentile(local[mask], (2, 98)) if mask.any() else (0.0, 1.0)
         palette = f"{low:.2f},blue:{(low + high) / 2:.2f},white:{max(high, low + 0.1):.2f},red"
         lines += [

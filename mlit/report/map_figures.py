@@ -11,7 +11,7 @@ from matplotlib.image import imsave
 
 from mlit.geometry.map_symmetry import Symmetry
 from mlit.io.fsc_star import read_fsc_star
-from mlit.io.mrc import read_mrc, write_mrc
+from mlit.io.mrc import view_mrc, write_mrc
 from mlit.maps.directional_fsc import DirectionalFsc, directional_fsc
 from mlit.maps.independence import independent_fraction
 from mlit.maps.local_grid import LocalGrid
@@ -60,7 +60,7 @@ def read_halves(run: RunFolder, species: str) -> Halves | None:
     folder = run.path / species
     if not all((folder / name).is_file() for name in ("half1.mrc", "half2.mrc", "mask.mrc", "fsc.star")):
         return None
-    (first, pixel), (second, _), (mask, _) = (read_mrc(folder / f"{name}.mrc") for name in ("half1", "half2", "mask"))
+    (first, pixel), (second, _), (mask, _) = (view_mrc(folder / f"{name}.mrc") for name in ("half1", "half2", "mask"))
     resolution = read_fsc_star(folder / "fsc.star").resolution_angstrom(THRESHOLD)
     if not np.isfinite(resolution) or not mask.any():
         return None
@@ -75,18 +75,28 @@ def central_sections(volume: np.ndarray) -> list[np.ndarray]:
     return [volume.take(middle, axis)[::step, ::step] for axis in range(3)]
 
 
+def thinned(volume: np.ndarray) -> np.ndarray:
+    """Return every second, third, … voxel of a large map: enough to see the range of its values."""
+    step = max(1, volume.shape[0] // SAMPLES)
+    return volume[::step, ::step, ::step]
+
+
 def sections_of(volume: np.ndarray, pixel_size_angstrom: float, title: str) -> Sections:
     """Central sections of a map, and the range of grey that suits it."""
-    step = max(1, volume.shape[0] // SAMPLES)
-    low, high = np.percentile(volume[::step, ::step, ::step], (1, 99.8))
+    low, high = np.percentile(thinned(volume), (1, 99.8))
     planes = tuple(central_sections(volume))
     return Sections(title, planes, float(low), float(high), volume.shape[0] * pixel_size_angstrom)
+
+
+def average_sections(first: torch.Tensor, second: torch.Tensor, pixel_size_angstrom: float) -> Sections:
+    """Central sections of the average of two half maps, on any device."""
+    return sections_of(((first + second) / 2).cpu().numpy(), pixel_size_angstrom, KINDS["map"])
 
 
 def section_numbers(run: RunFolder, species: str) -> list[Sections]:
     """Sections of every map of a species that is there."""
     paths = {title: run.path / species / f"{name}.mrc" for name, title in KINDS.items()}
-    found = {title: read_mrc(path) for title, path in paths.items() if path.is_file()}
+    found = {title: view_mrc(path) for title, path in paths.items() if path.is_file()}
     return [sections_of(volume, pixel or 1.0, title) for title, (volume, pixel) in found.items()]
 
 

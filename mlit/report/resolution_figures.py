@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mlit.io.fsc_star import read_fsc_star
-from mlit.io.mrc import read_mrc
+from mlit.io.mrc import view_mrc
 from mlit.maps.filters import guinier_fit
 from mlit.maps.fsc import FscCurves
 from mlit.maps.rosenthal_henderson import rosenthal_henderson
@@ -125,8 +125,8 @@ def draw_final(curves: FscCurves, species: str) -> Part:
 def guinier_numbers(folder: Path) -> Guinier:
     """Guinier plot of the average of the half maps of a species, inside its mask."""
     curves = read_fsc_star(folder / "fsc.star")
-    volume, pixel = read_mrc(folder / "map.mrc")
-    mask, _ = read_mrc(folder / "mask.mrc")
+    volume, pixel = view_mrc(folder / "map.mrc")
+    mask, _ = view_mrc(folder / "mask.mrc")
     fit = guinier_fit(torch.from_numpy(volume * mask), curves.corrected, pixel or 1.0)
     known = torch.isfinite(fit.log_amplitude)
     known[0] = False

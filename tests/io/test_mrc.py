@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mlit.errors import InputError
-from mlit.io.mrc import read_mrc, read_mrc_header, write_mrc
+from mlit.io.mrc import read_mrc, read_mrc_header, view_mrc, write_mrc
 
 
 @pytest.mark.parametrize(("dtype", "mode"), [("int8", 0), ("int16", 1), ("float32", 2), ("uint16", 6), ("float16", 12)])
@@ -39,6 +39,25 @@ def test_round_trip(tmp_path, dtype, shape):
     np.testing.assert_array_equal(array, values.astype(np.float32))
     assert pixel_size == pytest.approx(1.35, rel=1e-6)
     assert mrcfile.validate(tmp_path / "sub" / "a.mrc")
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f2"])
+def test_views_have_the_values_of_the_file_and_never_change_it(tmp_path, dtype):
+    path, values = tmp_path / "a.mrc", np.arange(24, dtype=dtype).reshape(2, 3, 4)
+    with mrcfile.new(path) as mrc:
+        mrc.set_data(values)
+        mrc.set_extended_header(np.zeros(64, dtype="V1"))
+        mrc.voxel_size = 2.5
+    before = path.read_bytes()
+    view, pixel_size = view_mrc(path)
+    assert type(view) is np.ndarray
+    assert view.dtype == np.float32
+    np.testing.assert_array_equal(view, values)
+    assert pixel_size == pytest.approx(2.5)
+    view *= 2
+    assert path.read_bytes() == before
+    with pytest.raises(InputError, match="not found"):
+        view_mrc(tmp_path / "b.mrc")
 
 
 def test_place_in_space_is_taken_over(tmp_path):

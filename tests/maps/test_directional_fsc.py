@@ -130,3 +130,12 @@ def test_curves_agree_with_brute_force():
             corrects = shell >= halves.curves.first_corrected_shell
             value = (masked - random) / (1 - random) if corrects else masked
             assert float(found.curves[number, shell]) == pytest.approx(float(value), abs=0.02)
+
+
+def test_threads_make_no_difference(monkeypatch):
+    halves, found = judged(POWER**0.5 * torch.exp(-300 / 4 * FREQUENCY**2))[1], []
+    for cores in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", cores)
+        found.append(directional(halves))
+    torch.testing.assert_close(found[0].curves, found[1].curves, rtol=0, atol=1e-12)
+    assert found[0].resolution_angstrom.tolist() == pytest.approx(found[1].resolution_angstrom.tolist())
