@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from mlit.cli.afterwards import never_losing_results
+from mlit.parallel import reuse_memory
 from mlit.report.html_report import write_report
 
 LOG = logging.getLogger("mlit")
@@ -24,6 +25,7 @@ def run(cfg: DictConfig) -> None:
     InputError
         If the folder holds no finished run.
     """
+    reuse_memory()
     LOG.info("report: %s", write_report(Path(cfg.output)))
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from mlit.fourier.shells import cube_edge, friedel_weights
+from mlit.fourier.shells import cube_edge, friedel_weights, spectral_power
 from mlit.maps.directions import CELLS, angle_between, blocks, cell_axes, even_directions
 from mlit.maps.filters import multiply_spectrum
 from mlit.maps.fsc import FscCurves, resolution_angstrom, smooth_fsc, without_mask
@@ -126,8 +126,9 @@ def _sums_of_part(
         shell = block.radius.round().long()
         inside = (shell < shells).flatten().nonzero().squeeze(1)
         bin_of = (block.cell * shells + shell).flatten()[inside]
-        a, b = (torch.view_as_real(spectrum[block.planes]) for spectrum in (first, second))
-        values = ((a * b).sum(-1), a.square().sum(-1), b.square().sum(-1), torch.ones_like(block.radius))
+        a, b = first[block.planes], second[block.planes]
+        cross = torch.addcmul(a.real * b.real, a.imag, b.imag)
+        values = (cross, spectral_power(a), spectral_power(b), torch.ones_like(block.radius))
         for row, value in zip(sums, values, strict=True):
             row += torch.bincount(bin_of, (value * double).flatten()[inside], minlength=CELLS * shells).cpu()
     return sums

@@ -127,7 +127,7 @@ def guinier_numbers(folder: Path) -> Guinier:
     curves = read_fsc_star(folder / "fsc.star")
     volume, pixel = view_mrc(folder / "map.mrc")
     mask, _ = view_mrc(folder / "mask.mrc")
-    fit = guinier_fit(torch.from_numpy(volume * mask), curves.corrected, pixel or 1.0)
+    fit = guinier_fit(torch.from_numpy(volume) * torch.from_numpy(mask), curves.corrected, pixel or 1.0)
     known = torch.isfinite(fit.log_amplitude)
     known[0] = False
     squared, amplitude, fitted = (v[known].numpy() for v in (fit.frequency_squared, fit.log_amplitude, fit.fitted))
