@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mlit.deformation.image_warp import ImageWarp
 from mlit.report.figures import fsc_figure
-from mlit.report.live_figures import live_sections_figure, pixels, warp_figure
+from mlit.report.live_figures import pixels, sections_figure, warp_figure
 from mlit.report.live_numbers import Values, block_scalars, block_values, fit_scalars, pose_scalars
 from mlit.report.map_figures import average_sections, section_numbers
 from mlit.report.run_folder import RunFolder
@@ -77,7 +77,7 @@ class Board(Checkpoint):
             halves = molecule.maps.halves
             assert halves is not None
             raw = average_sections(halves.first, halves.second, halves.pixel_size_angstrom)
-            yield f"map_sections/{molecule.name}", live_sections_figure([raw])
+            yield f"map_sections/{molecule.name}", sections_figure([raw])
         fields, _ = largest_fields(
             {
                 name: fields_of(name, block.physical().numpy(), block.in_units(error).numpy())
@@ -108,7 +108,7 @@ def board_final_maps(run: Path) -> None:
         with SummaryWriter(run / FOLDER) as writer:
             for species in folder.species:
                 if sections := section_numbers(folder, species):
-                    picture = pixels(live_sections_figure(sections))
+                    picture = pixels(sections_figure(sections))
                     writer.add_image(f"map_sections_final/{species}", picture, step, dataformats="HWC")
     except Exception as error:
         _warn(error)

@@ -60,8 +60,8 @@ def iteration_curves(run: Path, species: str) -> dict[int, tuple[np.ndarray, np.
 
 def fsc_figure(run: Path, species: str) -> Figure:
     """Fourier shell correlation of the half maps after every iteration."""
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(6.4, 4.4))
+    axes = figure.add_axes((0.11, 0.12, 0.86, 0.75))  # a search for the layout takes as long as the drawing
     curves = iteration_curves(run, species)
     for i, (iteration, (frequency, corrected)) in enumerate(curves.items()):
         label = "start" if iteration == 0 else f"iteration {iteration}"

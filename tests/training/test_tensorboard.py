@@ -70,7 +70,7 @@ def test_final_maps_are_added_once_they_are_there(run):
     (final,) = events.Images("map_sections_final/particle")
     one_map = events.Images("map_sections/particle")[-1]
     assert final.step == 1
-    assert final.height == 2 * one_map.height  # raw and sharpened
+    assert final.height > 1.8 * one_map.height  # raw and sharpened
 
 
 def test_a_run_goes_on_without_pictures(config, tmp_path, caplog, monkeypatch):
