@@ -61,7 +61,7 @@ def iteration_curves(run: Path, species: str) -> dict[int, tuple[np.ndarray, np.
 def fsc_figure(run: Path, species: str) -> Figure:
     """Fourier shell correlation of the half maps after every iteration."""
     figure = Figure(figsize=(6.4, 4.4))
-    axes = figure.add_axes((0.11, 0.12, 0.86, 0.75))  # a search for the layout takes as long as the drawing
+    axes = figure.add_axes((0.11, 0.12, 0.86, 0.85))  # a search for the layout takes as long as the drawing
     curves = iteration_curves(run, species)
     for i, (iteration, (frequency, corrected)) in enumerate(curves.items()):
         label = "start" if iteration == 0 else f"iteration {iteration}"
@@ -136,9 +136,9 @@ def progress_figure(run: Path) -> Figure:
 
 
 def label_in_angstrom(axes: Axes) -> None:
-    """Label a frequency axis with wavelengths, and with the frequencies themselves at the upper edge."""
+    """Label a frequency axis with wavelengths, and say which frequencies it runs over."""
     highest = axes.get_xlim()[1]
-    axes.secondary_xaxis("top").set_xlabel("spatial frequency, 1/Å")
+    axes.set_xlabel(f"{axes.get_xlabel()}; evenly in frequency, 0 to {highest:.3g} 1/Å")
     ticks = np.linspace(0, highest, 8)[1:-1]
     axes.set_xlim(0, highest)
     axes.set_xticks(ticks, [f"{1 / tick:.3g}" for tick in ticks])

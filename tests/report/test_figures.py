@@ -118,7 +118,7 @@ def test_curves_are_named_and_told_apart(run):
     assert [text.get_text() for text in legend.get_texts()] == ["start", "iteration 1", "iteration 2"]
     colours = [to_hex(line.get_color()) for line in axes.lines[:3]]
     assert colours == [colour.lower() for colour in COLOURS[:3]]
-    assert "Å" in axes.get_xlabel()
+    assert axes.get_xlabel() == f"resolution, Å; evenly in frequency, 0 to {axes.get_xlim()[1]:.3g} 1/Å"
     assert "shell correlation" in axes.get_ylabel()
 
 
