@@ -1,7 +1,8 @@
-"""Time and memory of a data set on GPUs, worked out from a measurement on a CPU and the limits of the GPU.
+"""Time and memory of a data set on GPUs, worked out from a measurement and the limits of the GPU.
 
-An estimate, not a measurement. Each stage is taken to be bound by memory: it moves a number of bytes that follows from
-its arithmetic, and on the GPU it reaches the same share of the bandwidth as it was measured to reach on the CPU.
+An estimate, not a measurement. Each stage on the GPU is taken to be bound by memory: it moves a number of bytes that
+follows from its arithmetic, and reaches the same share of the bandwidth there as it reached where it was measured.
+What a run leaves to the CPU (geometry, normal equations, error bars) takes as long as on the cores that were measured.
 """
 
 import math
@@ -19,6 +20,8 @@ BYTES_PER_PASS = CORNERS * (32 + 2 * 8) + 4 * 32 + 16  # rows of the table, thei
 BYTES_PER_INSERTED = CORNERS * (2 * 12 + 2 * 8) + 2 * 12  # sums read and written, places and weights; values
 BYTES_PER_CUT = 16 * 4  # sixteen readings and writings of each pixel of the large box: cut, transforms, phases, CTF
 BYTES_PER_TILT_PIXEL = 20 * 4  # to normalise and filter an image
+ON_THE_HOST = ("equations", "steps", "posterior")  # stages in float64
+ONLY_IN_FITS = ("premultiply", "evaluate", "small operations", "float64 on the CPU")
 NYQUIST_ROOM = 2.0  # pixels of the images a fit works on, in its resolution
 
 
@@ -97,10 +100,32 @@ class Surroundings:
         Of the file system, for all together.
     network_bytes_per_second
         Between two processes.
+    cores
+        That work for each GPU, in those of the measurement, as far as they add up.
     """
 
     storage_bytes_per_second: float = 5e9
     network_bytes_per_second: float = 3e9
+    cores: float = 1.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured.
+
+    Attributes
+    ----------
+    shares
+        Share of a memory's bandwidth that each stage reached.
+    seconds_per_series
+        Time of a fit that does not depend on the images: small operations one after the other.
+    host_seconds_per_image
+        Time of one core for a particle image in the stages that stay on the CPU.
+    """
+
+    shares: Mapping[str, float]
+    seconds_per_series: float
+    host_seconds_per_image: float
 
 
 @dataclass(frozen=True)
@@ -178,12 +203,7 @@ def shares_of_bandwidth(case: Case, seconds: Mapping[str, float], bytes_per_seco
 
 
 def forecast(
-    case: Case,
-    gpus: int,
-    shares: Mapping[str, float],
-    seconds_per_series: float,
-    gpu: Gpu = Gpu(),
-    around: Surroundings = Surroundings(),
+    case: Case, gpus: int, measured: Measured, gpu: Gpu = Gpu(), around: Surroundings = Surroundings()
 ) -> Forecast:
     """Foretell an iteration and a run.
 
@@ -193,23 +213,22 @@ def forecast(
         The data set.
     gpus
         GPUs, each with whole series.
-    shares
-        Share of the bandwidth that each stage reaches, at most 1.
-    seconds_per_series
-        Time of a fit that does not depend on the images: small operations one after the other.
+    measured
+        Shares count as 1 at most.
     gpu, around
         Limits.
     """
     own = math.ceil(case.series / gpus)
-    speed = {name: min(share, 1.0) * gpu.bytes_per_second for name, share in shares.items()}
+    speed = {name: min(share, 1.0) * gpu.bytes_per_second for name, share in measured.shares.items()}
     seconds = {name: own * size / speed[name] for name, size in bytes_of_series(case).items()}
     read = 4 * case.tilts * case.image_pixels * case.series
     seconds["reading files"] = read / around.storage_bytes_per_second
-    seconds["small operations"] = own * seconds_per_series
+    seconds["small operations"] = own * measured.seconds_per_series
+    seconds["float64 on the CPU"] = own * case.images_of_series * measured.host_seconds_per_image / around.cores
     sums = 12 * case.groups * half_grid_voxels(case.box)
     seconds["adding up sums"] = 2 * sums / around.network_bytes_per_second if gpus > 1 else 0.0
     seconds["references"] = bytes_of_maps(case) / speed["references"]
-    without_fits = sum(seconds.values()) - sum(seconds[n] for n in ("premultiply", "evaluate", "small operations"))
+    without_fits = sum(time for name, time in seconds.items() if name not in ONLY_IN_FITS)
     size = _run_size(case)
     needed = estimate_memory(size, Holding(ahead=False)).peak
     run = without_fits + case.iterations * sum(seconds.values())

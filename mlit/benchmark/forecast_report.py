@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlit.benchmark.data import DIAMETER_ANGSTROM, LARGEST_DEFOCUS_UM, PIXEL_SIZE_ANGSTROM
-from mlit.benchmark.forecast import Case, Forecast, shares_of_bandwidth
+from mlit.benchmark.forecast import ON_THE_HOST, Case, Forecast, Measured, shares_of_bandwidth
 from mlit.benchmark.table import number, plain_table
 from mlit.errors import InputError
 from mlit.training.schedule import RESOLUTION_GAIN
 
 
-def measured_shares(measured: Mapping[str, Any]) -> tuple[dict[str, float], float]:
-    """Shares of the bandwidth at the largest size, and seconds of a series that do not depend on its images.
+def read_measured(measured: Mapping[str, Any]) -> Measured:
+    """Take from a measurement what a forecast needs: shares of the bandwidth are those of the largest size.
 
     Parameters
     ----------
@@ -31,7 +31,9 @@ def measured_shares(measured: Mapping[str, Any]) -> tuple[dict[str, float], floa
     slope = (large["growing_seconds"] - small["growing_seconds"]) / (large["images"] - small["images"])
     constant = max(0.0, small["growing_seconds"] - slope * small["images"])
     case = measured_case(large, measured["resolution_angstrom"], measured["width"])
-    return shares_of_bandwidth(case, large["stage_seconds"], measured["copy_bytes_per_second"]), constant
+    shares = shares_of_bandwidth(case, large["stage_seconds"], measured["copy_bytes_per_second"])
+    on_host = sum(large["stage_seconds"][name] for name in ON_THE_HOST)
+    return Measured(shares, constant, on_host / large["images"])
 
 
 def measured_case(size: Mapping[str, Any], resolution_angstrom: float, width: int) -> Case:
@@ -51,11 +53,14 @@ def measured_case(size: Mapping[str, Any], resolution_angstrom: float, width: in
     )
 
 
-def shares_table(shares: Mapping[str, float], seconds_per_series: float) -> str:
+def measured_table(measured: Measured) -> str:
     """Say what was measured."""
-    rows = [[name, f"{100 * share:.0f} %"] for name, share in shares.items()]
+    rows = [[name, f"{100 * share:.0f} %"] for name, share in measured.shares.items()]
     table = plain_table(["stage", "of the bandwidth of a copy"], rows)
-    return f"{table}\n{seconds_per_series:.2f} s a series do not depend on its images"
+    return (
+        f"{table}\n{measured.seconds_per_series:.2f} s a series do not depend on its images\n"
+        f"{1e3 * measured.host_seconds_per_image:.3f} ms an image stay on the CPU"
+    )
 
 
 def forecast_table(found: Sequence[Forecast]) -> str:

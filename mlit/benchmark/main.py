@@ -12,7 +12,7 @@ import torch
 from mlit.benchmark.clock import device_of
 from mlit.benchmark.data import refinement_config, simulated_project
 from mlit.benchmark.forecast import EMPIAR_10499, forecast
-from mlit.benchmark.forecast_report import forecast_table, measured_shares, shares_table
+from mlit.benchmark.forecast_report import forecast_table, measured_table, read_measured
 from mlit.benchmark.machine import copy_bytes_per_second, facts_line, machine_facts
 from mlit.benchmark.ranks import RankCost, measure_ranks, ranks_table, why_no_ranks
 from mlit.benchmark.scaling import Size, measure_sizes, scaling_as_json, scaling_table
@@ -108,10 +108,10 @@ def _scale_ranks(arguments: argparse.Namespace) -> list[RankCost]:
 def run_forecast(arguments: argparse.Namespace) -> dict[str, object]:
     """Foretell the time of a data set on GPUs from what ``scale`` has measured."""
     measured = json.loads(arguments.measured.read_text(encoding="utf-8"))
-    shares, constant = measured_shares(measured)
-    found = [forecast(EMPIAR_10499, gpus, shares, constant) for gpus in arguments.gpus]
-    print(f"\n{shares_table(shares, constant)}\n\n{forecast_table(found)}")
-    return {"shares": shares, "seconds_per_series": constant, "forecasts": [vars(one) for one in found]}
+    taken = read_measured(measured)
+    found = [forecast(EMPIAR_10499, gpus, taken) for gpus in arguments.gpus]
+    print(f"\n{measured_table(taken)}\n\n{forecast_table(found)}")
+    return {"measured": vars(taken), "forecasts": [vars(one) for one in found]}
 
 
 def run_weights(arguments: argparse.Namespace) -> dict[str, object]:
