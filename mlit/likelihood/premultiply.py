@@ -127,18 +127,7 @@ def premultiply(
     exact = exact_device(device)
     optics = optics.to(exact)
     kept = FourierPixels.inside(boxes.tight, weighted.pixel_size_angstrom, request.resolution_angstrom, device)
-    cutter = _Cutter(weighted, optics, boxes, kept)
-    particles, tilts = valid.shape
-    data = torch.zeros(request.spectra, particles, tilts, kept.count, dtype=torch.complex64, device=device)
-    pixels_at_once = CPU_PIXELS_PER_CHUNK if device.type == "cpu" else GPU_PIXELS_PER_CHUNK
-    chunk = max(1, pixels_at_once // boxes.large**2)
-
-    def cut(tilt: int) -> None:
-        seen = valid[:, tilt].nonzero().squeeze(1)
-        for part in seen.split(chunk) if len(seen) else ():
-            cutter.cut(data[:, :, tilt], part, tilt, xy_angstrom[part, tilt], defocus_um[part, tilt])
-
-    run_pieces(cut, range(tilts), data.device)
+    data = _Cutter(weighted, optics, boxes, kept).cut_all(request.spectra, xy_angstrom, defocus_um, valid)
     mean = (defocus_um * valid).sum(0) / valid.sum(0).clamp(min=1)
     power, power_cos, power_sin = _power(images, optics, mean, boxes, kept)
     watched = WatchedAberrations.of(optics, request.coordinates, kept)
@@ -192,6 +181,21 @@ class _Cutter:
         self.frequency = frequency.to(weighted.pixels)
         self.slope_float = self.slope.to(weighted.pixels)
         self.centring = centring_signs(kept)
+
+    def cut_all(self, spectra: int, xy_angstrom: Tensor, defocus_um: Tensor, valid: Tensor) -> Tensor:
+        """Return the premultiplied images, and their quadrature as the second of two spectra; others are zero."""
+        device = self.weighted.pixels.device
+        data = torch.zeros(spectra, *valid.shape, self.kept.count, dtype=torch.complex64, device=device)
+        pixels_at_once = CPU_PIXELS_PER_CHUNK if device.type == "cpu" else GPU_PIXELS_PER_CHUNK
+        chunk = max(1, pixels_at_once // self.boxes.large**2)
+
+        def cut(tilt: int) -> None:
+            seen = valid[:, tilt].nonzero().squeeze(1)
+            for part in seen.split(chunk) if len(seen) else ():
+                self.cut(data[:, :, tilt], part, tilt, xy_angstrom[part, tilt], defocus_um[part, tilt])
+
+        run_pieces(cut, range(valid.shape[1]), device)
+        return data
 
     def cut(self, out: Tensor, part: Tensor, tilt: int, xy_angstrom: Tensor, defocus_um: Tensor) -> None:
         """Write the premultiplied images of some particles in a tilt, and their quadrature where ``out`` has room.
