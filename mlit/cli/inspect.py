@@ -41,7 +41,7 @@ def run(cfg: DictConfig) -> None:
     console = new_console()
     print_project(console, project)
     print_findings(console, [one for one in check_project(project, diameter) if one.series not in project.failures])
-    console.print(_memory_line(project, diameter))
+    console.print(_memory_line(project, diameter), soft_wrap=True)
 
 
 def new_console() -> Console:

@@ -1,6 +1,7 @@
 """``mlit check`` as a person types it."""
 
 import csv
+import re
 
 import pytest
 from matplotlib.image import imread
@@ -42,7 +43,7 @@ def test_findings_pictures_and_plan(call, run_instead, project, tmp_path, capsys
     assert "AreAnglesInverted" in first["remedy"]
     assert "2 series, 48 particles, 25 of 26 tilts" in page
     assert "iteration 2: " in page
-    assert "memory: at most" in page
+    assert re.search(r"memory: at least .* GiB, at most .* GiB: fitting", page)
     assert "cores here: some" in page
     for name in ("TS_01", "TS_02"):
         assert imread(tmp_path / "out" / "overlay" / f"{name}.png").shape[1] == 1800

@@ -119,7 +119,7 @@ def job(**keys):
 
 
 def test_runs_beside_each_other_share_the_memory_and_leave_the_terminal(monkeypatch):
-    monkeypatch.setattr("mlit.training.memory.memory_here", lambda: 24 * 2**30)
+    monkeypatch.setattr("mlit.training.memory_here.memory_here", lambda: 24 * 2**30)
     config = job()
     share_computer(config, OmegaConf.create({"_target_": "joblib", "n_jobs": 3}), 9)
     assert config.memory_gib == 8.0

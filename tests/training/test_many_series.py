@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from mlit.training import map_maker, module
+from mlit.training import fitting, map_maker, module
 from mlit.training.assembly import make_module
 from mlit.training.data import SeriesBatch, TiltSeriesDataModule
 from mlit.training.run import fit as fit_all
@@ -52,7 +52,7 @@ class Copies:
             if not sums.rows.any():
                 add_to_maps(sums, *rest)
 
-        monkeypatch.setattr(module, "fit", self.fit)
+        monkeypatch.setattr(fitting, "fit", self.fit)
         monkeypatch.setattr(map_maker, "add_to_maps", add)
         made = make_module([self.project], cfg)
         fit_all(made, self.data, cfg)
