@@ -20,7 +20,7 @@ from mlit.report.resolution_figures import resolution_parts
 from mlit.report.run_folder import RunFolder
 from mlit.report.series_table import draw_series_table, series_rows
 from mlit.report.tilt_maps import tilt_parts
-from mlit.report.warp_fields import draw_warps, warp_fields
+from mlit.report.warp_fields import draw_warps, pictures_of, warp_fields
 from mlit.report.weight_figures import weight_parts
 
 REPORT = "report.html"
@@ -82,7 +82,8 @@ def _series(run: RunFolder) -> Shown:
 
 
 def _warps(run: RunFolder) -> Shown:
-    return draw_warps(*warp_fields(run)), []
+    fields, total = warp_fields(run)
+    return draw_warps(fields, total, pictures_of(run, fields)), []
 
 
 def _particles(run: RunFolder) -> Shown:

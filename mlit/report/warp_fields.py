@@ -1,5 +1,7 @@
-"""Local deformation of the images: arrows over the field."""
+"""Local deformation of the images: arrows over them."""
 
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +10,7 @@ from mlit.report.axis import number
 from mlit.report.page import Part
 from mlit.report.run_folder import RunFolder, Table
 from mlit.report.svg import image
+from mlit.report.tilt_pictures import picture_path, shown_tilts
 
 MOST_SERIES = 6
 PANEL, EDGE, HEAD, FOOT = 200.0, 30.0, 54.0, 42.0  # px
@@ -52,7 +55,7 @@ def largest_fields(by_series: dict[str, list[WarpField]]) -> tuple[list[WarpFiel
     fields = {name: found for name, found in by_series.items() if found and len(found[0].x) > 1}
     size = {n: np.sqrt(np.mean([np.mean(f.shift_angstrom**2) for f in found])) for n, found in fields.items()}
     largest = sorted(sorted(fields, key=lambda name: -size[name])[:MOST_SERIES])
-    picked = [fields[name][i] for name in largest for i in sorted({0, len(fields[name]) // 2, len(fields[name]) - 1})]
+    picked = [fields[name][i] for name in largest for i in shown_tilts(len(fields[name]))]
     return picked, len(fields)
 
 
@@ -87,13 +90,19 @@ def _places(nodes: int) -> np.ndarray:
     return np.linspace(0, 1, nodes) if nodes > 1 else np.array([0.5])
 
 
-def draw_warps(fields: list[WarpField], total: int) -> list[Part]:
-    """Draw three tilts of each series, all to one scale."""
+def pictures_of(run: RunFolder, fields: list[WarpField]) -> dict[tuple[str, int], bytes]:
+    """Read the pictures of those tilts that the run has left one of, as PNG files, by series and tilt."""
+    paths = {(one.series, one.tilt): picture_path(run.path, one.series, one.tilt - 1) for one in fields}
+    return {key: path.read_bytes() for key, path in paths.items() if path.is_file()}
+
+
+def draw_warps(fields: list[WarpField], total: int, pictures: Mapping[tuple[str, int], bytes]) -> list[Part]:
+    """Draw three tilts of each series, all to one scale, over their pictures where there are any."""
     if not fields:
         return []
     longest = max(float(np.hypot(*field.shift_angstrom.T).max()) for field in fields) or 1.0
     scale = LONGEST / longest
-    panels = "".join(_panel(field, scale) for field in fields)
+    panels = "".join(_panel(field, scale, pictures.get((field.series, field.tilt))) for field in fields)
     names = {field.series for field in fields}
     some = f"The {len(names)} of {total} series with the largest local warp. " if total > len(names) else ""
     return [
@@ -109,23 +118,33 @@ def draw_warps(fields: list[WarpField], total: int) -> list[Part]:
     ]
 
 
-def _panel(field: WarpField, scale: float) -> str:
+def _panel(field: WarpField, scale: float, picture: bytes | None) -> str:
     side = PANEL - 2 * EDGE
-    marks = [f'<rect class="frame" x="{EDGE}" y="{HEAD}" width="{side}" height="{side}"/>']
+    height = side if picture is None else side * _aspect(picture)
+    place = f'x="{EDGE}" y="{HEAD}" width="{side}" height="{height:.1f}"'
+    marks = [f'<rect class="frame" {place}/>']
+    if picture is not None:
+        marks.insert(0, f'<image {place} href="data:image/png;base64,{base64.b64encode(picture).decode()}"/>')
     for x, y, (dx, dy), error in zip(field.x, field.y, field.shift_angstrom, field.error_angstrom, strict=True):
-        left, top = EDGE + x * side, HEAD + (1 - y) * side
-        faint = " faint" if np.hypot(dx, dy) < error else ""
-        marks.append(f'<circle class="mark c0{faint}" cx="{left:.1f}" cy="{top:.1f}" r="1.8"/>')
-        marks.append(f'<path class="arrow c1{faint}" d="{arrow(left, top, dx * scale, -dy * scale)}"/>')
+        left, top = EDGE + x * side, HEAD + (1 - y) * height
+        faint = ' class="faint"' if np.hypot(dx, dy) < error else ""
+        line = f'<path class="flag" d="{arrow(left, top, dx * scale, -dy * scale)}"/>'
+        marks.append(f"<g{faint}>{line}{line}</g>")
     mean = ", ".join(number(float(v), 2) for v in field.mean_angstrom)
     marks.append(f'<text class="label" x="{EDGE}" y="13">{_escaped(field.series)}, tilt {field.tilt}</text>')
     marks.append(f'<text class="small" x="{EDGE}" y="27">mean shift {mean} Å</text>')
     marks.append(
-        f'<text x="{EDGE + side / 2}" y="{HEAD + side + FOOT - 6}" text-anchor="middle">x of the image →</text>'
+        f'<text x="{EDGE + side / 2}" y="{HEAD + height + FOOT - 6:.1f}" text-anchor="middle">x of the image →</text>'
     )
-    turn = f"translate(10 {HEAD + side / 2}) rotate(-90)"
+    turn = f"translate(10 {HEAD + height / 2:.1f}) rotate(-90)"
     marks.append(f'<text transform="{turn}" text-anchor="middle">y →</text>')
-    return image("".join(marks), PANEL, HEAD + side + FOOT, f"Image warp of {field.series}, tilt {field.tilt}")
+    return image("".join(marks), PANEL, HEAD + height + FOOT, f"Image warp of {field.series}, tilt {field.tilt}")
+
+
+def _aspect(picture: bytes) -> float:
+    """Height of a PNG file over its width."""
+    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
+    return height / width
 
 
 def arrow(x: float, y: float, dx: float, dy: float) -> str:
