@@ -18,6 +18,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 OTHER = torch.device("cuda", 0)
+WITHOUT_DOUBLE = torch.device("mps", 0)  # another one, which knows no double precision
+DOUBLE = (torch.float64, torch.complex128)
 CPU_INDICES = ("aten.index.Tensor", "aten.index_put_.default", "aten.index_put.default")  # may lie on the CPU
 MAKERS = {
     torch: ("arange", "as_tensor", "empty", "eye", "full", "hann_window", "linspace", "ones", "tensor", "zeros"),
@@ -36,11 +38,14 @@ class Elsewhere(Tensor):
     """
 
     held: Tensor
+    place = OTHER
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, held: Tensor) -> "Elsewhere":
         """Wrap what is held."""
+        if cls.place == WITHOUT_DOUBLE and held.dtype in DOUBLE:
+            raise TypeError(f"{held.dtype} on {cls.place}")
         made = Tensor._make_wrapper_subclass(
             cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype
         )
@@ -50,7 +55,7 @@ class Elsewhere(Tensor):
     @property
     def device(self) -> torch.device:  # type: ignore[override]
         """The other device."""
-        return OTHER
+        return Elsewhere.place
 
     def __repr__(self) -> str:
         """Show the values."""
@@ -119,7 +124,7 @@ class _Moves(TorchFunctionMode):
 
 
 def _is_other(device: Any) -> bool:
-    return device is not None and torch.device(device).type == OTHER.type
+    return device is not None and torch.device(device).type == Elsewhere.place.type
 
 
 def _moved(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
@@ -155,15 +160,16 @@ def _there(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 @contextmanager
-def other_device() -> Iterator[torch.device]:
+def other_device(place: torch.device = OTHER) -> Iterator[torch.device]:
     """Let tensors be made on the other device, and moved there, inside the block."""
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Elsewhere, "place", place))
         for module, names in MAKERS.items():
             for name in names:
                 stack.enter_context(mock.patch.object(module, name, _there(getattr(module, name))))
         stack.enter_context(mock.patch.object(Tensor, "pin_memory", lambda held: held))  # has no use here
         stack.enter_context(_Moves())
-        yield OTHER
+        yield place
 
 
 class OtherStrategy(SingleDeviceStrategy):
@@ -175,7 +181,7 @@ class OtherStrategy(SingleDeviceStrategy):
     @property
     def root_device(self) -> torch.device:
         """The other device."""
-        return OTHER
+        return Elsewhere.place
 
     def setup_environment(self) -> None:
         """Look for no GPU."""

@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 
+from mlit.devices import cuda_indices
+
 CPU = torch.device("cpu")
 
 
 def device_of(trainer: Mapping[str, Any]) -> torch.device:
     """Where a run with these options of the trainer computes."""
-    return torch.device("cuda" if trainer["accelerator"] in ("gpu", "cuda") else "cpu")
+    devices = cuda_indices(trainer)
+    return torch.device("cuda", devices[0]) if devices else CPU
 
 
 def clock_of(device: torch.device) -> Callable[[], float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mlit.fourier.trilinear import half_grid_voxels
 from mlit.likelihood.premultiply import boxes_for
 from mlit.maps.references import ReferenceSettings
-from mlit.training.memory import COPIES_WITH_REFERENCES, Holding, RunSize, estimate_memory
+from mlit.training.memory import COPIES_WITH_REFERENCES, Place, RunSize, estimate_memory
 from mlit.training.series_setup import map_box
 
 CORNERS = 8  # of a voxel, read or written for every pixel
@@ -230,12 +230,12 @@ def forecast(
     seconds["references"] = bytes_of_maps(case) / speed["references"]
     without_fits = sum(time for name, time in seconds.items() if name not in ONLY_IN_FITS)
     size = _run_size(case)
-    needed = estimate_memory(size, Holding(ahead=False)).peak
+    needed = estimate_memory(size, place=Place.GPU).peak
     run = without_fits + case.iterations * sum(seconds.values())
     return Forecast(gpus, seconds, run, needed, needed <= gpu.memory_bytes)
 
 
 def _run_size(case: Case) -> RunSize:
     series = 4 * case.tilts * case.image_pixels
-    images, box = round(case.images_of_series), case.box
-    return RunSize(series, series, images, box, case.groups, case.pixel_size_angstrom, case.tight_angstrom, True)
+    images, pixel = round(case.images_of_series), case.pixel_size_angstrom
+    return RunSize(series, series, series, images, case.box, case.groups, pixel, case.tight_angstrom, fits=True)

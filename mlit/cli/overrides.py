@@ -12,7 +12,7 @@ from mlit.cli.composer import Composed, Composer
 from mlit.cli.config_folder import group_options
 from mlit.cli.kinds import Kind, expected_kind, has_key, kind_of, lookup, walk
 from mlit.cli.suggest import did_you_mean
-from mlit.errors import InputError
+from mlit.errors import InputError, one_line
 
 TEXTS = (Kind.TEXT, Kind.TEXTS)
 _MOST_SWEEP_VALUES = 100  # of one key that are checked beforehand
@@ -32,7 +32,7 @@ def parse(texts: Sequence[str]) -> list[Override]:
         try:
             overrides.append(parser.parse_override(text))
         except HydraException as error:
-            reason = str(error).splitlines()[0]
+            reason = one_line(error)
             raise InputError(f"cannot read {text!r}: give key=value, quoted where needed ({reason})") from error
     return overrides
 

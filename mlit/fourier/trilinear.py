@@ -103,8 +103,8 @@ def gridding_profile(size: int, device: torch.device | str = "cpu") -> Float[Ten
     Trilinear interpolation multiplies real space by the product of one ``sinc²(r / size)`` for each axis.
     The product is separable, not radial.
     """
-    r = torch.arange(size, dtype=torch.float64, device=device) - size // 2
-    return torch.sinc(r / size).square().float()
+    r = torch.arange(size, dtype=torch.float64) - size // 2
+    return torch.sinc(r / size).square().float().to(device)
 
 
 def divide_gridding(volume: Float[Tensor, "... z y x"], padded_size: int | None = None) -> Float[Tensor, "... z y x"]:

@@ -13,7 +13,7 @@ import mrcfile
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
-from mlit.errors import InputError
+from mlit.errors import InputError, OutOfMemoryInputError
 from mlit.io.atomic import atomic_write
 from mlit.io.reading import file_size
 
@@ -101,7 +101,9 @@ def read_mrc(path: Path | str) -> tuple[np.ndarray, float | None]:
         values = np.fromfile(path, dtype, count=math.prod(header.shape), offset=header.data_offset_bytes)
         array = values.astype(np.float32, copy=False).reshape(header.shape)
     except (MemoryError, ValueError, OverflowError) as error:
-        raise InputError(f"{path}: {_size_text(header)} do not fit into the memory; is it the right file?") from error
+        raise OutOfMemoryInputError(
+            f"{path}: {_size_text(header)} do not fit into the memory; is it the right file?"
+        ) from error
     return (array[0] if header.shape[0] == 1 else array), header.pixel_size_angstrom
 
 

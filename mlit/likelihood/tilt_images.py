@@ -77,10 +77,13 @@ class TiltImages:
         """Return the same images with their transforms up to a resolution, for whoever weighs them more than once."""
         size = self.side_for(resolution_angstrom)
 
-        def spectrum(tilt: int) -> Tensor:
-            return self.spectrum(tilt, size)
+        shape = (len(self.pixels), size, size // 2 + 1)
+        values = torch.empty(shape, dtype=torch.complex64, device=self.pixels.device)
 
-        values = torch.stack(run_pieces(spectrum, range(len(self.pixels)), self.pixels.device))
+        def fill(tilt: int) -> None:
+            values[tilt] = self.spectrum(tilt, size)
+
+        run_pieces(fill, range(len(values)), values.device)
         return replace(self, spectra=TiltSpectra(values, size))
 
     def spectrum(self, tilt: int, size: int) -> Complex[Tensor, "ky kx"]:
@@ -180,16 +183,18 @@ def weigh(images: TiltImages, resolution_angstrom: float) -> WeightedImages:
     frequency, place = torch.hypot(ky, kx).unique(return_inverse=True)
     directional = images.weights.directional(torch.stack(torch.broadcast_tensors(kx, ky), -1))
 
-    def filtered(tilt: int) -> Tensor:
+    out = torch.empty(len(images.pixels), coarse, coarse, device=device)
+
+    def fill(tilt: int) -> None:
         one = images.tilt(tilt)
         weight = (one.envelope(frequency) / one.noise_density(frequency))[0] * (coarse / side) ** 2
         on_grid = weight.index_select(0, place.flatten()).reshape(place.shape)
         if directional is not None:
             on_grid = on_grid * directional[tilt]
-        return torch.fft.irfft2(images.spectrum(tilt, coarse) * on_grid, s=(coarse, coarse))
+        out[tilt] = torch.fft.irfft2(images.spectrum(tilt, coarse) * on_grid, s=(coarse, coarse))
 
-    out = run_pieces(filtered, range(len(images.pixels)), device)
-    return WeightedImages(torch.stack(out), pixel * side / coarse)
+    run_pieces(fill, range(len(out)), device)
+    return WeightedImages(out, pixel * side / coarse)
 
 
 def even_size(length: float) -> int:

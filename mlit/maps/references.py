@@ -112,7 +112,7 @@ class HalfMaps:
         """Smoothed correlation, kept away from 0 and 1, and next to nothing beyond the significant shells."""
         frequency = self.curves.frequency_per_angstrom
         smooth = smooth_fsc(self.curves.corrected).clamp(LEAST_CORRELATION, 1 - 1e-4)
-        kept = frequency.to(smooth.device) <= 1.0001 / self.significant_resolution_angstrom
+        kept = (frequency <= 1.0001 / self.significant_resolution_angstrom).to(smooth.device)
         return torch.where(kept, smooth, torch.full_like(smooth, LEAST_CORRELATION))
 
 

@@ -98,7 +98,8 @@ def phase_of(optics: Optics, kind: str, highest_per_angstrom: float) -> np.ndarr
 
 def draw_aberrations(found: AberrationPhase) -> Part:
     """Draw the phase in colour, rings of equal resolution and a bar of the scale."""
-    highest, largest = found.highest_per_angstrom, float(np.nanmax(np.abs(found.phase_deg)))
+    highest = found.highest_per_angstrom
+    largest = max(float(np.nanmax(np.abs(found.phase_deg))), LEAST_DEG)  # phases of the series may cancel in the mean
     plot = Plot(
         _frequency_axis("kx, 1/Å", highest),
         _frequency_axis("ky, 1/Å", highest),

@@ -17,7 +17,7 @@ from mlit.report.live_numbers import Values, block_scalars, block_values, fit_sc
 from mlit.report.map_figures import average_sections, section_numbers
 from mlit.report.run_folder import RunFolder
 from mlit.report.warp_fields import fields_of, largest_fields
-from mlit.training.module import RefinementModule
+from mlit.training.module import RefinementModule, refinement
 from mlit.training.ranks import is_first
 
 LOG = logging.getLogger("mlit")
@@ -43,14 +43,17 @@ class Board(Checkpoint):
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Remember the parameters, to say how far the iteration moves them."""
         if _writers(trainer):
-            self._before = block_values(_models(_refinement(pl_module)))
+            try:
+                self._before = block_values(_models(refinement(pl_module)))
+            except Exception as error:
+                _warn(error)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write; a run is not lost if that fails: a warning says so."""
         writers = _writers(trainer)
         if not writers:
             return
-        module, step = _refinement(pl_module), trainer.current_epoch
+        module, step = refinement(pl_module), trainer.current_epoch
         try:
             scalars = self._scalars(module)
             pictures = {tag: pixels(figure) for tag, figure in self._figures(module)}
@@ -128,8 +131,3 @@ def _writers(trainer: lightning.Trainer) -> list[SummaryWriter]:
 
 def _models(module: RefinementModule) -> dict:
     return {name: module.model(name) for name in module.names}
-
-
-def _refinement(module: lightning.LightningModule) -> RefinementModule:
-    assert isinstance(module, RefinementModule)
-    return module

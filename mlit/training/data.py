@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mlit.errors import InputError
+from mlit.errors import InputError, OutOfMemoryInputError, one_line
 from mlit.likelihood.noise import noise_power
 from mlit.likelihood.shade import Shade
 from mlit.likelihood.tilt_images import TiltImages, even_fast_size, normalise
@@ -91,7 +91,7 @@ class TiltSeriesDataset(Dataset):
         return self.read(index)
 
     def read(self, index: int, heed: Heed = lambda: None) -> SeriesBatch:
-        """Do the same, and call ``heed`` between steps: what it raises ends it."""
+        """Do the same, and call ``heed`` between steps: what it raises ends it. Want of memory is raised, too."""
         if index == NO_SERIES:
             return SeriesBatch("", None)
         if index in self.cache:
@@ -99,6 +99,8 @@ class TiltSeriesDataset(Dataset):
         series = self.series[index]
         try:
             batch = SeriesBatch(series.name, self._images(index, heed))
+        except OutOfMemoryInputError:
+            raise
         except InputError as error:
             return SeriesBatch(series.name, None, str(error))
         assert batch.images is not None
@@ -152,7 +154,7 @@ class TiltSeriesDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.dataset = TiltSeriesDataset(projects, diameter_angstrom, holding.cache_bytes, storage)
-        self.ahead = holding.ahead
+        self.holding = holding
         self._stream: SeriesStream[SeriesBatch] | None = None
 
     def transfer_batch_to_device(self, batch: SeriesBatch, device: torch.device, dataloader_idx: int) -> SeriesBatch:
@@ -175,7 +177,9 @@ class TiltSeriesDataModule(lightning.LightningDataModule):
         Lightning ends a run whose loader is empty, so that a process without series gets a batch all the same.
         """
         share = self.share
-        self._stream = SeriesStream(self._read, share or [NO_SERIES], self.ahead and len(share) > 1)
+        self._stream = SeriesStream(
+            self._read, share or [NO_SERIES], self.holding.ahead and len(share) > 1, self._leave_out
+        )
         return self._stream
 
     def close(self) -> None:
@@ -185,5 +189,7 @@ class TiltSeriesDataModule(lightning.LightningDataModule):
 
     def _read(self, index: int, heed: Heed) -> SeriesBatch:
         batch = self.dataset.read(index, heed)
-        to_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return batch.pinned() if to_cuda else batch
+        return batch.pinned() if self.holding.pinned else batch
+
+    def _leave_out(self, index: int, error: Exception) -> SeriesBatch:
+        return SeriesBatch(self.dataset.series[index].name, None, f"memory ran out: {one_line(error)}")

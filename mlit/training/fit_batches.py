@@ -1,10 +1,13 @@
 """How many premultiplied images a fit holds at once, and what happens where memory does not suffice."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+
+from mlit.errors import InputError, one_line
 
 LOG = logging.getLogger("mlit")
 USUAL_BYTES = 1 << 31  # of a batch
@@ -13,8 +16,32 @@ Result = TypeVar("Result")
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out; that of PyTorch on a CPU is a plain one with a text."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "alloc" in str(error)
+    """Whether an error says that memory ran out; PyTorch on a CPU and the libraries of CUDA say it in their texts."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("alloc" in text or "out of memory" in text)
+
+
+@contextmanager
+def enough_memory(name: str) -> Iterator[None]:
+    """Say in one line that memory ran out while a series was worked on.
+
+    Raises
+    ------
+    InputError
+        If it did.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = one_line(error)
+        raise InputError(
+            f"{name}: memory ran out ({reason}): the same command goes on where there is more of it; with a coarser "
+            "species.pixel_size_angstrom or a smaller species.box a new run takes less"
+        ) from error
 
 
 class FitBatches:

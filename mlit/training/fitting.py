@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch.linalg import LinAlgError  # pyright: ignore
 
 from mlit.deformation.series_model import SeriesModel
+from mlit.errors import one_line
 from mlit.likelihood.tilt_images import TiltImages
 from mlit.optim.solvers import Solver
 from mlit.training.fit_batches import FitBatches, is_out_of_memory
@@ -117,7 +118,7 @@ class Fitting:
             if not isinstance(error, LinAlgError) and not is_out_of_memory(error):
                 raise
             model.load_state_dict(before)
-            return Failure(str(error).splitlines()[0])
+            return Failure(one_line(error))
         if done.posterior is None:
             model.load_state_dict(before)
             return Failure("objective is not finite", done.outcome.passes)

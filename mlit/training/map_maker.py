@@ -139,13 +139,18 @@ class MapMaker:
         context: SeriesContext,
         species: int,
         record: SeriesRecord,
+        batch_bytes: int,
     ) -> None:
-        """Add the particles of a species in a series, unless they are in the sums already."""
+        """Add the particles of a species in a series, unless they are in the sums already.
+
+        ``batch_bytes`` says how much of its premultiplied images may be held at once.
+        """
         if name in self._summed:
             return
         weight = record.credence.image_weight(context.false_fraction)
         length = self.settings.box * self.settings.pixel_size_angstrom
-        add_to_maps(self.sums, model, images, context, species, record.relative_amplitude(context), weight, length)
+        amplitude = record.relative_amplitude(context)
+        add_to_maps(self.sums, model, images, context, species, amplitude, weight, length, batch_bytes)
         self._summed.append(name)
         self.partial_sums.record(self.sums, epoch, self._summed)
 

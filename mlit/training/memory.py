@@ -1,24 +1,35 @@
-"""Memory that a run takes on a CPU, worked out before it starts."""
+"""Memory that a run takes of a computer and of a GPU, worked out before it starts."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from mlit.fourier.trilinear import half_grid_voxels
+from mlit.likelihood.tilt_images import even_fast_size
 from mlit.maps.fsc import maps_at_once
 from mlit.project.project import Project
 from mlit.training.fit_batches import USUAL_BYTES
 
 GIB = 2**30
 PROGRAM_BYTES = 0.8 * GIB  # libraries, and buffers of a fit that do not grow with the data
-COPIES_OF_SERIES = 3  # normalised, transformed, filtered
-COPIES_OF_TWO_SERIES = 5  # the same while the next is read and normalised
+GPU_PROGRAM_BYTES = 3 * GIB  # libraries, and what the parts of a pass take that keep a GPU busy
+READING_COPIES = 2  # of the next series: as read, and normalised
+PINNED_COPIES = 4  # of two series, each rounded up to a power of two
 LEAST_COPIES_OF_SERIES = 2  # where what was read is given back before the images are filtered
 COPIES_OF_MAP = {True: 33, False: 17}  # while half maps are made and judged, by whether both are worked on at once
 COPIES_WITH_REFERENCES = {True: 46, False: 24}
 LEAST_SHARE_OF_COPIES = 0.4  # that was ever measured to be there at one moment
 COPIES_WHILE_DENOISED, COPIES_OF_DENOISED = 35, 17  # of the tight box: for all maps together, and for each
 NETWORK_BYTES = 0.3 * GIB  # kernels, and features of patches and tiles
+
+
+class Place(Enum):
+    """Where memory is."""
+
+    COMPUTER = "a computer that does all"
+    HOST = "a computer that reads images for a GPU, and writes maps"
+    GPU = "a GPU"
 
 
 @dataclass(frozen=True)
@@ -33,15 +44,19 @@ class Holding:
         Premultiplied images in a batch of a fit, of which two are held.
     ahead
         Whether the next series is read while one is fitted.
+    pinned
+        Whether images wait in memory from which a GPU reads fast.
     """
 
     cache_bytes: int = 2 * GIB
     batch_bytes: int = USUAL_BYTES
     ahead: bool = True
+    pinned: bool = False
 
     def __str__(self) -> str:
         """One line for a person."""
         series = "two series of them" if self.ahead else "one series"
+        series += ", pinned," if self.pinned else ""
         return (
             f"{in_gib(self.cache_bytes)} GiB of tilt images between iterations, {series} while one is fitted, "
             f"{in_gib(self.batch_bytes)} GiB of particle images in a batch"
@@ -58,9 +73,11 @@ class RunSize:
     Attributes
     ----------
     series_bytes
-        Tilt images in use, of the series with most of them.
+        Tilt images of the largest series.
+    padded_bytes
+        The same padded to squares.
     all_series_bytes
-        Those of all series, as they are kept.
+        Tilt images of all series, as they are kept.
     particle_images
         Particles times tilts, of the series with most of them.
     box
@@ -78,6 +95,7 @@ class RunSize:
     """
 
     series_bytes: int
+    padded_bytes: int
     all_series_bytes: int
     particle_images: int
     box: int
@@ -97,10 +115,11 @@ class RunSize:
         cls, project: Project, box: int, groups: int, pixel_size_angstrom: float, tight_angstrom: float, **parts: bool
     ) -> "RunSize":
         """Take from a project what it says; ``parts`` tell what the run does."""
-        tilts = [int(series.use_tilt.sum()) for series in project.series]
-        images = [4 * n * math.prod(s.image_size_px) for n, s in zip(tilts, project.series, strict=True)]
-        particles = max(n * len(s.particle_index) for n, s in zip(tilts, project.series, strict=True))
-        return cls(max(images), sum(images), particles, box, groups, pixel_size_angstrom, tight_angstrom, **parts)
+        images = [4 * len(s.use_tilt) * math.prod(s.image_size_px) for s in project.series]
+        padded = max(4 * len(s.use_tilt) * even_fast_size(max(s.image_size_px)) ** 2 for s in project.series)
+        particles = max(int(s.use_tilt.sum()) * len(s.particle_index) for s in project.series)
+        sizes = (max(images), padded, sum(images))
+        return cls(*sizes, particles, box, groups, pixel_size_angstrom, tight_angstrom, **parts)
 
 
 @dataclass(frozen=True)
@@ -109,6 +128,8 @@ class MemoryEstimate:
 
     Attributes
     ----------
+    program
+        Libraries, and buffers that do not grow with the data.
     images
         Tilt images, those that are kept between iterations included.
     sums
@@ -123,6 +144,7 @@ class MemoryEstimate:
         Less than this, over all, is never enough.
     """
 
+    program: float
     images: float
     sums: float
     fit: float
@@ -133,7 +155,7 @@ class MemoryEstimate:
     @property
     def always(self) -> float:
         """What is there in every stage."""
-        return PROGRAM_BYTES + (NETWORK_BYTES if self.network else 0.0) + self.images + self.sums
+        return self.program + self.images + self.sums
 
     @property
     def stages(self) -> dict[str, float]:
@@ -149,8 +171,7 @@ class MemoryEstimate:
     def __str__(self) -> str:
         """One line for a person."""
         stages = ", ".join(f"{name} {in_gib(size)}" for name, size in self.stages.items())
-        network = NETWORK_BYTES if self.network else 0.0
-        parts = {"program": PROGRAM_BYTES + network, "tilt images": self.images, "map sums": self.sums}
+        parts = {"program": self.program, "tilt images": self.images, "map sums": self.sums}
         always = ", ".join(f"{name} {in_gib(size)}" for name, size in parts.items())
         least = f"at least {in_gib(self.least)} GiB, " if self.least else ""
         return f"{least}at most {in_gib(self.peak)} GiB: {stages}; in each of them {always}"
@@ -161,12 +182,14 @@ def in_gib(size: float) -> str:
     return f"{size / GIB:.1f}"
 
 
-def estimate_together(sizes: Sequence[RunSize], held: Holding = USUAL) -> MemoryEstimate:
+def estimate_together(sizes: Sequence[RunSize], held: Holding = USUAL, place: Place = Place.COMPUTER) -> MemoryEstimate:
     """Work out what a run with several species takes: maps are made one after the other, all else is there at once."""
     own = replace(held, batch_bytes=held.batch_bytes // len(sizes))
-    each = [estimate_memory(size, own) for size in sizes]
+    each = [estimate_memory(size, own, place) for size in sizes]
+    filtered = 0 if place is Place.HOST else (len(sizes) - 1) * max(size.padded_bytes for size in sizes)
     return MemoryEstimate(
-        images=max(one.images for one in each),
+        program=each[0].program,
+        images=max(one.images for one in each) + filtered,
         sums=sum(one.sums for one in each),
         fit=sum(one.fit for one in each),
         maps=max(one.maps for one in each),
@@ -175,21 +198,34 @@ def estimate_together(sizes: Sequence[RunSize], held: Holding = USUAL) -> Memory
     )
 
 
-def estimate_memory(size: RunSize, held: Holding = USUAL) -> MemoryEstimate:
-    """Work out what a run with one species takes, from above, and what it takes at least."""
+def estimate_memory(size: RunSize, held: Holding = USUAL, place: Place = Place.COMPUTER) -> MemoryEstimate:
+    """Work out what a run with one species takes somewhere, from above, and what it takes at least.
+
+    Beside a GPU the computer holds images that come and go, sums that are saved, and maps when they are written.
+    """
     together = maps_at_once(size.box) is None
-    copies = COPIES_WITH_REFERENCES if size.fits else COPIES_OF_MAP
-    sums, one_map = 12 * size.groups * half_grid_voxels(size.box), 4 * size.box**3
-    least_held = LEAST_COPIES_OF_SERIES * size.series_bytes + sums
-    at_hand = (COPIES_OF_TWO_SERIES if held.ahead else COPIES_OF_SERIES) * size.series_bytes
+    maps = 4 * size.box**3 * (COPIES_WITH_REFERENCES if size.fits else COPIES_OF_MAP)[together]
+    sums, table = 12 * size.groups * half_grid_voxels(size.box), _table_bytes(size) if size.fits else 0.0
+    batches = min(size.premultiplied_bytes, 2 * held.batch_bytes) if size.fits else 0.0
+    at_work = 2 * size.padded_bytes  # transformed, filtered
+    coming = READING_COPIES * size.series_bytes if held.ahead else 0
+    kept = min(size.all_series_bytes, held.cache_bytes) + (PINNED_COPIES * size.series_bytes if held.pinned else 0)
+    least = LEAST_COPIES_OF_SERIES * size.series_bytes
+    working_least = least + sums + max(table, LEAST_SHARE_OF_COPIES * maps)
+    network, program = _network_bytes(size) if size.network else 0.0, PROGRAM_BYTES
+    if place is Place.HOST:
+        images = kept + max(coming + size.series_bytes, READING_COPIES * size.series_bytes)
+        return MemoryEstimate(program, images, sums, 0.0, maps, 0.0, least)
+    if place is Place.GPU:
+        program, kept, coming = GPU_PROGRAM_BYTES, 0, 0
     return MemoryEstimate(
-        images=min(size.all_series_bytes, held.cache_bytes) + at_hand,
-        sums=sums,
-        fit=_table_bytes(size) + min(size.premultiplied_bytes, 2 * held.batch_bytes) if size.fits else 0.0,
-        maps=copies[together] * one_map,
-        network=_network_bytes(size) if size.network else 0.0,
-        least=least_held
-        + max(_table_bytes(size) if size.fits else 0.0, LEAST_SHARE_OF_COPIES * copies[together] * one_map),
+        program + (NETWORK_BYTES if size.network else 0.0),
+        kept + coming + max(size.series_bytes + at_work, READING_COPIES * size.series_bytes),
+        sums,
+        table + batches,
+        maps,
+        network,
+        working_least,
     )
 
 

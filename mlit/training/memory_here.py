@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from mlit.devices import cuda_indices
+
 CGROUPS, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 SYSTEM_MEMORY = Path("/proc/meminfo")
 
@@ -26,10 +28,15 @@ def free_memory() -> float:
 
 
 def free_gpu_memory(trainer: Mapping[str, Any]) -> float | None:
-    """Bytes that nobody uses on the fullest GPU here; None where a run with these options of the trainer uses none."""
-    if trainer["accelerator"] not in ("gpu", "cuda") or not torch.cuda.is_available():
+    """Bytes that nobody uses on the GPU of this process; None where a run with these options of the trainer uses none.
+
+    Other GPUs are not asked: that alone takes some of their memory.
+    """
+    devices = cuda_indices(trainer)
+    if not devices:
         return None
-    return float(min(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())))
+    local_rank = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")))
+    return float(torch.cuda.mem_get_info(devices[local_rank % len(devices)])[0])
 
 
 def granted(root: Path, own: Path) -> Iterator[float]:

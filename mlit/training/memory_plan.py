@@ -2,13 +2,13 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from omegaconf import DictConfig
-
+from mlit.devices import cuda_indices
 from mlit.errors import InputError
-from mlit.training.memory import GIB, USUAL, Holding, MemoryEstimate, RunSize, estimate_together, in_gib
+from mlit.training.memory import GIB, USUAL, Holding, MemoryEstimate, Place, RunSize, estimate_together, in_gib
 from mlit.training.memory_here import free_memory, memory_here
 
 LOG = logging.getLogger("mlit")
@@ -16,10 +16,12 @@ SHARE_TAKEN = 0.8  # of the free memory, where no number is given: the rest is f
 LEAST_BATCH_BYTES = 1 << 28  # smaller batches are not planned, even where little is free
 
 
-def processes_here(trainer: DictConfig) -> int:
-    """Count the processes of a run on one computer, as its config has them."""
-    devices = trainer.get("devices")
-    return max(1, devices) if isinstance(devices, int) else 1
+def processes_here(trainer: Mapping[str, Any]) -> int:
+    """Return the number of processes that a run starts on this computer, given the options of its trainer."""
+    on_gpus = len(cuda_indices(trainer))
+    if on_gpus:
+        return on_gpus
+    return max(1, trainer["devices"]) if isinstance(trainer["devices"], int) else 1
 
 
 def plan_memory(
@@ -39,27 +41,47 @@ def plan_memory(
     processes
         How many share it.
     gpu_bytes
-        What is free on each GPU, which holds the batches then; None for a run without.
+        What is free on the GPU of each process, which holds the batches then; None for a run without.
     """
     budget = (SHARE_TAKEN * free_memory() if allowed_gib is None else allowed_gib * GIB) / processes
-    if math.isinf(budget):
-        return USUAL
-    held = Holding(cache_bytes=0, batch_bytes=0, ahead=False)
     if gpu_bytes is not None:
-        held = replace(held, batch_bytes=_batch_bytes(sizes, held, SHARE_TAKEN * gpu_bytes))
-    else:
-        held = replace(held, batch_bytes=min(USUAL.batch_bytes, _batch_bytes(sizes, held, budget)))
-    if estimate_together(sizes, replace(held, ahead=True)).peak <= budget:
-        held = replace(held, ahead=True)
-    if gpu_bytes is None:
-        held = replace(held, batch_bytes=_batch_bytes(sizes, held, budget))
-    kept = min(max(size.all_series_bytes for size in sizes), budget - estimate_together(sizes, held).peak)
+        return _plan_beside_gpu(sizes, budget, SHARE_TAKEN * gpu_bytes)
+    return USUAL if math.isinf(budget) else _plan_alone(sizes, budget)
+
+
+def _plan_alone(sizes: Sequence[RunSize], budget: float) -> Holding:
+    """Share out the memory of a computer that does all."""
+    held = Holding(cache_bytes=0, batch_bytes=0, ahead=False)
+    held = replace(held, batch_bytes=min(USUAL.batch_bytes, _batch_bytes(sizes, held, budget)))
+    held = _with("ahead", sizes, held, budget, Place.COMPUTER)
+    held = replace(held, batch_bytes=_batch_bytes(sizes, held, budget))
+    return _with_cache(sizes, held, budget, Place.COMPUTER)
+
+
+def _plan_beside_gpu(sizes: Sequence[RunSize], budget: float, gpu_budget: float) -> Holding:
+    """Share out the memory of a computer and of its GPU, which holds the batches."""
+    held = Holding(cache_bytes=0, batch_bytes=0, ahead=False)
+    held = replace(held, batch_bytes=_batch_bytes(sizes, held, gpu_budget, Place.GPU))
+    for name in ("ahead", "pinned"):
+        held = _with(name, sizes, held, budget, Place.HOST)
+    return _with_cache(sizes, held, budget, Place.HOST)
+
+
+def _with(name: str, sizes: Sequence[RunSize], held: Holding, budget: float, place: Place) -> Holding:
+    """Do one thing more if it fits in."""
+    more = replace(held, **{name: True})
+    return more if estimate_together(sizes, more, place).peak <= budget else held
+
+
+def _with_cache(sizes: Sequence[RunSize], held: Holding, budget: float, place: Place) -> Holding:
+    """Keep as many tilt images as fit in."""
+    kept = min(max(size.all_series_bytes for size in sizes), budget - estimate_together(sizes, held, place).peak)
     return replace(held, cache_bytes=max(0, int(kept)))
 
 
-def _batch_bytes(sizes: Sequence[RunSize], held: Holding, budget: float) -> int:
+def _batch_bytes(sizes: Sequence[RunSize], held: Holding, budget: float, place: Place = Place.COMPUTER) -> int:
     """Find the largest batches that fit in: all images of a series, or half of what is left, since two are held."""
-    without = estimate_together(sizes, replace(held, batch_bytes=0))
+    without = estimate_together(sizes, replace(held, batch_bytes=0), place)
     left = budget - without.always - without.fit
     images = [size.premultiplied_bytes for size in sizes]
     whole = len(images) * max(images)
@@ -104,7 +126,7 @@ def check_gpu_memory(estimate: MemoryEstimate, free_bytes: float) -> None:
     Parameters
     ----------
     estimate
-        What it takes, with nothing kept or read ahead: that is in the memory of the computer.
+        What it takes there.
     free_bytes
         What is free there.
 

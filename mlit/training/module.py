@@ -1,5 +1,6 @@
 """The refinement as a LightningModule."""
 
+import functools
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from mlit.likelihood.tilt_images import TiltImages
 from mlit.optim.solvers import Solver
 from mlit.training import rank_log, ranks
 from mlit.training.data import SeriesBatch
-from mlit.training.fit_batches import USUAL_BYTES, FitBatches
+from mlit.training.fit_batches import USUAL_BYTES, FitBatches, enough_memory
 from mlit.training.fitting import Fitting
 from mlit.training.ledger import SeriesLedger
 from mlit.training.map_maker import References
@@ -27,7 +28,7 @@ from mlit.training.schedule import Iteration
 from mlit.training.series_findings import SeriesFindings, gather_findings
 from mlit.training.series_record import SeriesRecord
 from mlit.training.series_status import SeriesStatus
-from mlit.training.series_step import SeriesContext, Target
+from mlit.training.series_step import SeriesContext, Target, whole_batch_bytes
 from mlit.training.weighing import Weighing
 
 LOG = logging.getLogger("mlit")
@@ -143,16 +144,25 @@ class RefinementModule(lightning.LightningModule):
         if batch.images is None:
             self._leave_out(batch)
             return
-        name, record = batch.name, self.records[batch.name]
-        images = replace(batch.images, weights=self.contexts[name].weights).transformed(self._finest_angstrom)
+        with enough_memory(batch.name):
+            self._work_on(batch.name, batch.images)
+
+    def _work_on(self, name: str, images: TiltImages) -> None:
+        record = self.records[name]
+        images = replace(images, weights=self.contexts[name].weights).transformed(self._finest_angstrom)
         fits = self.can_fit(name)
         moves = fits and bool(self._iteration.blocks)
         self.records[name] = self._fit_or_recall(name, images) if moves else record.without_fit()
         model, context = self.model(name), self.contexts[name]
         if fits and self._iteration.weights:
-            self.weighing.gather(name, model, images, context, self.records[name], self.targets, self.batches.at_once)
+            gather = functools.partial(
+                self.weighing.gather, name, model, images, context, self.records[name], self.targets
+            )
+            self.batches.attempt(name, whole_batch_bytes(model, context, self.targets), gather, lambda: None)
         for species, molecule in enumerate(self.molecules):
-            molecule.maps.add(name, self.current_epoch, model, images, context, species, self.records[name])
+            molecule.maps.add(
+                name, self.current_epoch, model, images, context, species, self.records[name], self.batches.at_once
+            )
 
     @property
     def _iteration(self) -> Iteration:

@@ -20,6 +20,8 @@ import torch.distributed as dist
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
+from mlit.errors import one_line
+
 LOG = logging.getLogger("mlit")
 Result = TypeVar("Result")
 
@@ -157,7 +159,7 @@ def in_company() -> Iterator[None]:
         yield
     except RuntimeError as error:
         leave_to_first()
-        LOG.error("another process of this run has ended: %s", str(error).splitlines()[0])
+        LOG.error("another process of this run has ended: %s", one_line(error))
         raise KeyboardInterrupt from error
 
 

@@ -5,7 +5,6 @@ import logging
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import lightning
@@ -20,7 +19,7 @@ from mlit.training import rank_log, ranks
 from mlit.training.assembly import load_projects, make_module, make_species, sizes_of
 from mlit.training.data import STORAGE, TiltSeriesDataModule
 from mlit.training.fit_batches import FitBatches
-from mlit.training.memory import Holding, estimate_together
+from mlit.training.memory import Holding, Place, estimate_together
 from mlit.training.memory_here import free_gpu_memory
 from mlit.training.memory_plan import check_gpu_memory, check_memory, plan_memory, processes_here
 from mlit.training.module import RefinementModule
@@ -92,9 +91,10 @@ def plan_holding(projects: Sequence[Project], module: RefinementModule, cfg: Dic
     sizes, processes = sizes_of(projects, module, STORAGE[cfg.images.storage]), processes_here(cfg.trainer)
     gpu_bytes = free_gpu_memory(cfg.trainer)
     held = plan_memory(sizes, cfg.memory_gib, processes, gpu_bytes)
-    check_memory(estimate_together(sizes, held), cfg.memory_gib, processes)
+    place = Place.COMPUTER if gpu_bytes is None else Place.HOST
+    check_memory(estimate_together(sizes, held, place), cfg.memory_gib, processes)
     if gpu_bytes is not None:
-        check_gpu_memory(estimate_together(sizes, replace(held, cache_bytes=0, ahead=False)), gpu_bytes)
+        check_gpu_memory(estimate_together(sizes, held, Place.GPU), gpu_bytes)
     LOG.info("held at most: %s", held)
     module.batches = FitBatches(held.batch_bytes)
     return held

@@ -329,8 +329,12 @@ def add_to_maps(
     amplitude: Float[Tensor, " tilt"],
     weight: Float[Tensor, "particle tilt"],
     box_angstrom: float,
+    batch_bytes: int = BYTES_PER_INSERTION,
 ) -> None:
-    """Add all particles of a species in a series to its sums, with amplitudes and weights, a few at a time."""
+    """Add all particles of a species in a series to its sums, with amplitudes and weights, a few at a time.
+
+    ``batch_bytes`` says how much of its premultiplied images may be held at once.
+    """
     members, rows = context.members[species], context.rows(species)
     if not len(members.group):
         return
@@ -338,5 +342,5 @@ def add_to_maps(
         view = model().of(torch.arange(len(weight))[rows])
     detail, weight = sums.resolution_angstrom, weight[rows]
     request = ImageRequest(box_angstrom, detail, ewald_hand=members.hand_at(detail))
-    for some, part in cut(model, images, context, species, request, BYTES_PER_INSERTION):
+    for some, part in cut(model, images, context, species, request, min(batch_bytes, BYTES_PER_INSERTION)):
         insert_particles(sums, part, view.of(some), members.group[some], amplitude, weight[some])

@@ -30,7 +30,10 @@ class SeriesStream(Iterable[Item], Generic[Item]):
     order
         Numbers of the series.
     ahead
-        Whether a thread reads the next series meanwhile, never more than one. It is the only one that reads.
+        Whether a thread reads the next series meanwhile, never more than one.
+    leave_out
+        Says what stands for a series for which memory does not suffice, even with no other beside it; None lets the
+        error through.
 
     Attributes
     ----------
@@ -38,8 +41,14 @@ class SeriesStream(Iterable[Item], Generic[Item]):
         Numbers of the series.
     """
 
-    def __init__(self, read: Read[Item], order: Sequence[int], ahead: bool) -> None:
-        self._read, self.order, self._ahead = read, list(order), ahead
+    def __init__(
+        self,
+        read: Read[Item],
+        order: Sequence[int],
+        ahead: bool,
+        leave_out: Callable[[int, Exception], Item] | None = None,
+    ) -> None:
+        self._read, self.order, self._ahead, self._leave_out = read, list(order), ahead, leave_out
         self._closed = threading.Event()
 
     def __len__(self) -> int:
@@ -48,11 +57,20 @@ class SeriesStream(Iterable[Item], Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Start from the first."""
-        return _Ahead(self.read, self.order) if self._ahead else map(self.read, self.order)
+        return _Ahead(self.read, self.read_alone, self.order) if self._ahead else map(self.read_alone, self.order)
 
     def read(self, index: int) -> Item:
         """Read one series."""
         return self._read(index, self._heed)
+
+    def read_alone(self, index: int) -> Item:
+        """Read one series while there is no other; where memory does not suffice, it is left out."""
+        try:
+            return self.read(index)
+        except (RuntimeError, MemoryError) as error:
+            if self._leave_out is None or not is_out_of_memory(error):
+                raise
+            return self._leave_out(index, error)
 
     def close(self) -> None:
         """Let the thread end soon, so that the program need not wait for it."""
@@ -66,8 +84,8 @@ class SeriesStream(Iterable[Item], Generic[Item]):
 class _Ahead(Iterator[Item]):
     """Reads in a thread. It holds no series that it has handed over."""
 
-    def __init__(self, read: Callable[[int], Item], order: Sequence[int]) -> None:
-        self._read, self._left = read, deque(order)
+    def __init__(self, read: Callable[[int], Item], read_alone: Callable[[int], Item], order: Sequence[int]) -> None:
+        self._read, self._read_alone, self._left = read, read_alone, deque(order)
         self._thread = ThreadPoolExecutor(1, "mlit-reader", torch.set_num_threads, (1,))
         self._coming = self._begin()
 
@@ -85,6 +103,6 @@ class _Ahead(Iterator[Item]):
                 raise
             found = []  # there was no room beside the series before, which is done now
         self._coming = None
-        item = found[0] if found else self._read(index)
+        item = found[0] if found else self._read_alone(index)
         self._coming = self._begin()
         return item

@@ -7,7 +7,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from mlit.errors import InputError
+from mlit.errors import InputError, one_line
 from mlit.training.strategy import SeriesStrategy
 
 
@@ -24,7 +24,7 @@ def make_trainer(cfg: DictConfig, epochs: int) -> lightning.Trainer:
     try:
         trainer = hydra.utils.instantiate(cfg.trainer, max_epochs=epochs, callbacks=callbacks, logger=logger)
     except InstantiationException as error:
-        reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+        reason = one_line(error.__cause__ or error).rstrip(".")
         raise InputError(f"trainer: {reason}; give trainer=cpu, or devices that this computer has") from error
     check_trainer(trainer)
     return trainer
@@ -36,10 +36,12 @@ def check_trainer(trainer: lightning.Trainer) -> None:
     Raises
     ------
     InputError
-        If processes would be started from the middle of a sweep.
+        If processes would be started from the middle of a sweep, or would all refine the same series.
     """
     strategy = trainer.strategy
     sweep = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
+    if trainer.world_size > 1 and not isinstance(strategy, SeriesStrategy):
+        raise InputError("trainer.devices: several processes share the series with trainer=ddp or trainer=slurm alone")
     environment = strategy.cluster_environment if isinstance(strategy, SeriesStrategy) else None
     if sweep and environment is not None and not environment.creates_processes_externally:
         raise InputError("trainer=ddp: a sweep (-m) cannot start processes; give trainer=cpu, or one call for each run")

@@ -11,7 +11,7 @@ import torch
 from mlit.denoising import train
 from mlit.io.mrc import read_mrc
 from mlit.io.star import read_star
-from tests.other_device import OtherStrategy, other_device
+from tests.other_device import OTHER, WITHOUT_DOUBLE, OtherStrategy, other_device
 
 BLOCKS = (
     "poses,image_warp,volume_warp,stage_angles,defocus,astigmatism,phase_shift,"
@@ -34,7 +34,7 @@ POSES += [f"wrpAngle{name}{sample}" for sample in (1, 2) for name in ("Rot", "Ti
 
 
 @contextlib.contextmanager
-def on_the_other_device(monkeypatch):
+def on_the_other_device(monkeypatch, place=OTHER):
     """Let the network train there, too."""
 
     def trainer(**options):
@@ -44,8 +44,13 @@ def on_the_other_device(monkeypatch):
         )
 
     monkeypatch.setattr(train, "lightning", SimpleNamespace(Trainer=trainer))
-    with other_device():
+    with other_device(place):
         yield ("+trainer.strategy={_target_: tests.other_device.OtherStrategy}",)
+
+
+def without_double_precision(monkeypatch):
+    """As strict as a GPU that has none, too."""
+    return on_the_other_device(monkeypatch, WITHOUT_DOUBLE)
 
 
 @contextlib.contextmanager
@@ -67,10 +72,12 @@ def on_the_cpu(one_series, refine):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:at..frobenius_norm")  # what PyTorch takes for norms there
 @pytest.mark.parametrize(
     "place",
     [
         on_the_other_device,
+        without_double_precision,
         pytest.param(on_a_gpu, marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")),
     ],
 )

@@ -66,6 +66,15 @@ def test_colours_show_the_sign_and_ky_points_up(folder):
     assert "the run has not refined it" in part.caption
 
 
+def test_series_that_cancel_are_white(folder):
+    write_series(folder, "TS_1", odd={(3, -1): 40.0})
+    write_series(folder, "TS_2", odd={(3, -1): -40.0})
+    (part,) = aberration_parts(RunFolder(folder))
+    (encoded,) = re.findall(r'href="data:image/png;base64,([^"]+)"', part.body)
+    picture = imread(io.BytesIO(base64.b64decode(encoded)))
+    assert picture[:, :, :3][picture[:, :, 3] > 0].min() > 0.95
+
+
 def test_no_figure_without_aberrations(folder):
     assert aberration_parts(RunFolder(folder)) == []
     write_series(folder, "TS_1")

@@ -5,11 +5,19 @@ import logging
 import pytest
 import torch
 
+from mlit.errors import InputError
 from mlit.training import fit_batches
-from mlit.training.fit_batches import LEAST_BYTES, FitBatches
+from mlit.training.fit_batches import LEAST_BYTES, FitBatches, enough_memory
 
 MIB = 1 << 20
-SHORTAGES = [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+SHORTAGES = [
+    torch.OutOfMemoryError("CUDA"),
+    MemoryError(),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+]
 
 
 class Work:
@@ -47,6 +55,18 @@ def test_sizes_that_would_change_nothing_are_left_out():
     batches, work = FitBatches(2048 * MIB), Work(300 * MIB, MemoryError())
     batches.attempt("TS_1", 400 * MIB, work, work.undo)
     assert work.tried == [2048 * MIB, 200 * MIB]
+
+
+@pytest.mark.parametrize("error", SHORTAGES)
+def test_outside_of_fits_it_is_said_in_one_line(error):
+    with pytest.raises(InputError, match=r"^TS_1: memory ran out \(.*the same command goes on"), enough_memory("TS_1"):
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("singular"), ValueError("out of memory"), KeyboardInterrupt()])
+def test_other_errors_stay_what_they_are(error):
+    with pytest.raises(type(error)), enough_memory("TS_1"):
+        raise error
 
 
 def test_what_fails_with_the_least_fails():

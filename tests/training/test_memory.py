@@ -9,7 +9,7 @@ import pytest
 from mlit.training import memory
 from mlit.training.memory import USUAL, RunSize, estimate_memory
 
-SMALL = RunSize(1 << 25, 1 << 26, 2000, 112, 8, 5.0, 320.0, fits=True)
+SMALL = RunSize(1 << 25, 1 << 25, 1 << 26, 2000, 112, 8, 5.0, 320.0, fits=True)
 
 MEASURE = """
 import sys

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from mlit.errors import InputError
 from mlit.training import memory_plan
-from mlit.training.memory import GIB, USUAL, Holding, MemoryEstimate, RunSize, estimate_together
+from mlit.training.memory import GIB, USUAL, Holding, MemoryEstimate, Place, RunSize, estimate_together
 from mlit.training.memory_plan import (
     LEAST_BATCH_BYTES,
     check_gpu_memory,
@@ -21,10 +21,10 @@ from mlit.training.memory_plan import (
 from mlit.training.run import refine
 
 # 8 GiB of tilt images, 1 GiB in each series; 3 GiB of particle images
-LARGE = RunSize(GIB, 8 * GIB, 20000, 256, 4, 2.0, 320.0, fits=True)
+LARGE = RunSize(GIB, GIB, 8 * GIB, 20000, 256, 4, 2.0, 320.0, fits=True)
 
 
-ESTIMATE = MemoryEstimate(images=GIB, sums=2 * GIB, fit=GIB, maps=4 * GIB, least=3 * GIB)
+ESTIMATE = MemoryEstimate(program=0.8 * GIB, images=GIB, sums=2 * GIB, fit=GIB, maps=4 * GIB, least=3 * GIB)
 
 
 def test_the_plan_names_every_stage_with_all_that_is_there(monkeypatch, caplog):
@@ -85,11 +85,27 @@ def test_processes_on_a_computer_share_what_is_free(monkeypatch):
     assert plan_memory([LARGE], None) == USUAL
 
 
-def test_batches_are_as_large_as_the_gpu_allows_whatever_the_computer_has():
-    assert plan_memory([LARGE], 40, gpu_bytes=8 * GIB).batch_bytes == plan_memory([LARGE], 0.8 * 8).batch_bytes
-    small = plan_memory([LARGE], 6, gpu_bytes=40 * GIB)
-    assert small.batch_bytes == math.ceil(LARGE.premultiplied_bytes)
-    assert small.cache_bytes < LARGE.all_series_bytes
+@pytest.mark.parametrize("gib", [6, 9, 12, 24])
+@pytest.mark.parametrize("sizes", [[LARGE], [LARGE, replace(LARGE, particle_images=4000)]])
+def test_batches_are_as_large_as_the_gpu_allows_whatever_the_computer_has(gib, sizes):
+    for allowed in (4, 40, math.inf):
+        held = plan_memory(sizes, allowed, gpu_bytes=gib * GIB)
+        peak = estimate_together(sizes, held, Place.GPU).stages["fitting"]
+        assert peak <= 0.8 * gib * GIB or held.batch_bytes == LEAST_BATCH_BYTES
+        if held.batch_bytes < len(sizes) * LARGE.premultiplied_bytes:
+            assert peak > 0.8 * gib * GIB - 8, "all of it is used"
+    assert plan_memory(sizes, 4, gpu_bytes=gib * GIB).batch_bytes == held.batch_bytes
+
+
+def test_beside_a_gpu_the_computer_holds_images_and_no_batches():
+    plans = [plan_memory([LARGE], gib, gpu_bytes=40 * GIB) for gib in range(1, 40)]
+    assert plans[0] == Holding(0, math.ceil(LARGE.premultiplied_bytes), ahead=False)
+    assert plans[-1] == Holding(LARGE.all_series_bytes, math.ceil(LARGE.premultiplied_bytes), ahead=True, pinned=True)
+    for gib, held in enumerate(plans[6:], 7):
+        assert estimate_together([LARGE], held, Place.HOST).peak <= gib * GIB
+    small, large = (estimate_together([LARGE], replace(plans[-1], batch_bytes=b), Place.HOST).peak for b in (1, 10**12))
+    assert small == large
+    assert estimate_together([LARGE], plans[-1], Place.HOST).least < estimate_together([LARGE], plans[-1]).least
 
 
 def test_what_no_gpu_can_hold_is_refused():
@@ -100,7 +116,7 @@ def test_what_no_gpu_can_hold_is_refused():
 
 @pytest.mark.parametrize(("devices", "count"), [(1, 1), (4, 4), ("auto", 1), (-1, 1)])
 def test_processes_are_those_of_the_trainer(devices, count):
-    assert processes_here(OmegaConf.create({"devices": devices})) == count
+    assert processes_here(OmegaConf.create({"accelerator": "cpu", "devices": devices})) == count
 
 
 def test_a_run_that_cannot_fit_ends_before_images_are_read(config, monkeypatch):

@@ -151,7 +151,7 @@ def test_a_fit_for_which_memory_runs_out_is_tried_again_with_smaller_batches(
     assert narrow.solver.tried == [8, 4, 4]
     for name in narrow.names:
         assert narrow.records[name].status.status in ("improved", "converged")
-        assert torch.equal(raw(narrow, name), raw(given, name))
+        torch.testing.assert_close(raw(narrow, name), raw(given, name), rtol=0, atol=5e-4)  # but for rounding
         torch.testing.assert_close(raw(narrow, name), raw(undisturbed, name), rtol=0, atol=0.02)
 
 

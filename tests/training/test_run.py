@@ -101,6 +101,12 @@ def trainer(strategy="auto"):
     return lightning.Trainer(accelerator="cpu", devices=1, strategy=strategy, logger=False)
 
 
+def test_processes_that_share_no_series_are_refused():
+    two = lightning.Trainer(accelerator="cpu", devices=2, logger=False)
+    with pytest.raises(InputError, match="trainer=ddp"):
+        check_trainer(two)
+
+
 def test_a_sweep_starts_no_processes(monkeypatch):
     check_trainer(trainer(SeriesStrategy()))
     monkeypatch.setattr(HydraConfig, "initialized", lambda: True)

@@ -80,6 +80,19 @@ def test_what_does_not_fit_beside_a_series_is_read_after_it(error):
     assert list(SeriesStream(read, range(4), ahead=True)) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+def test_what_does_not_fit_even_alone_is_left_out_and_the_others_go_on(ahead):
+    def read(index, heed):
+        if index == 1:
+            raise MemoryError("3 GiB")
+        return index
+
+    stream = SeriesStream(read, range(4), ahead, leave_out=lambda index, error: (index, str(error)))
+    assert list(stream) == [0, (1, "3 GiB"), 2, 3]
+    with pytest.raises(MemoryError):
+        list(SeriesStream(read, range(4), ahead))
+
+
 def test_a_closed_stream_reads_no_further():
     def read(index, heed):
         heed()
