@@ -12,6 +12,7 @@ from mlit.errors import InputError
 from mlit.io.file_names import checked_name
 from mlit.io.m.guid import checked_guid
 from mlit.io.m.params import changed_numbers, copied, new_document, read_entries, read_params, set_entries, set_params
+from mlit.io.m.versioned import Versioned, identity
 from mlit.io.numbers import parse_positive
 from mlit.io.warp.xml_document import XmlDocument, read_xml, write_xml
 
@@ -41,15 +42,11 @@ class MSourceFile:
 
 
 @dataclass(frozen=True)
-class MSource:
-    """A data source.
+class MSource(Versioned):
+    """A data source, in the folder of the XML files of its series.
 
     Attributes
     ----------
-    path : Path
-        Where it was read from, or shall lie: the folder of the XML files of its series.
-    guid, name, version, previous_version : str
-        Identity, name, and M's hashes of this state and the one before.
     pixel_size_angstrom : float
         Of unbinned images.
     dimensions_px : tuple of float
@@ -62,11 +59,6 @@ class MSource:
         The whole file; what mlit does not know is written back from it.
     """
 
-    path: Path
-    guid: str
-    name: str
-    version: str
-    previous_version: str
     pixel_size_angstrom: float
     dimensions_px: tuple[float, float, float]
     files: tuple[MSourceFile, ...]
@@ -94,11 +86,7 @@ def read_source(path: Path | str) -> MSource:
     species = read_entries(document.root, "UsedSpecies/Species", ("GUID", "Version"), str(path))
     pixel = params.get("PixelSizeX", params.get("PixelSize"))  # the first is that of old files, and M's choice
     return MSource(
-        path=path,
-        guid=checked_guid(params.get("GUID", ""), f"{path}: GUID"),
-        name=params.get("Name", ""),
-        version=params.get("Version", ""),
-        previous_version=params.get("PreviousVersion", ""),
+        **identity(path, params),
         pixel_size_angstrom=_bounded(pixel, f"{path}: PixelSize", _LARGEST_PIXEL_ANGSTROM),
         dimensions_px=(_dimension(params, "X", path), _dimension(params, "Y", path), _dimension(params, "Z", path)),
         files=tuple(_file(entry, path) for entry in files),

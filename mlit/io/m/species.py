@@ -11,6 +11,7 @@ from pathlib import Path
 from mlit.errors import InputError
 from mlit.io.m.guid import checked_guid
 from mlit.io.m.params import changed_numbers, copied, new_document, read_entries, read_params, set_entries, set_params
+from mlit.io.m.versioned import Versioned, identity
 from mlit.io.numbers import parse_bool, parse_integer, parse_number, parse_positive
 from mlit.io.warp.xml_document import XmlDocument, read_xml, write_xml
 
@@ -38,15 +39,11 @@ FILES = {
 
 
 @dataclass(frozen=True)
-class MSpecies:
-    """A species.
+class MSpecies(Versioned):
+    """A species, whose other files have the same stem.
 
     Attributes
     ----------
-    path : Path
-        Where it was read from, or shall lie; its files have the same stem.
-    guid, name, version, previous_version : str
-        Identity, name, and M's hashes of this state and the one before.
     pixel_size_angstrom, diameter_angstrom : float
         Of the maps, of the molecule.
     symmetry : str
@@ -63,11 +60,6 @@ class MSpecies:
         The whole file; what mlit does not know is written back from it.
     """
 
-    path: Path
-    guid: str
-    name: str
-    version: str
-    previous_version: str
     pixel_size_angstrom: float
     diameter_angstrom: float
     symmetry: str
@@ -99,11 +91,7 @@ def read_species(path: Path | str) -> MSpecies:
     if not 1 <= samples <= _MOST_SAMPLES:
         raise InputError(f"{path}: TemporalResolutionMovement is {samples}; it is 1 to {_MOST_SAMPLES}")
     return MSpecies(
-        path=path,
-        guid=checked_guid(params.get("GUID", ""), f"{path}: GUID"),
-        name=params.get("Name", ""),
-        version=params.get("Version", ""),
-        previous_version=params.get("PreviousVersion", ""),
+        **identity(path, params),
         pixel_size_angstrom=parse_positive(params.get("PixelSize"), f"{path}: PixelSize"),
         diameter_angstrom=parse_positive(params.get("DiameterAngstrom"), f"{path}: DiameterAngstrom"),
         symmetry=params.get("Symmetry", "C1"),
