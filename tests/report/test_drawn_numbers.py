@@ -16,6 +16,7 @@ from mlit.report.map_figures import directional_numbers, read_halves
 from mlit.report.orientations import distribution, view_directions
 from mlit.report.resolution_figures import guinier_numbers
 from mlit.report.run_folder import RunFolder
+from mlit.report.warp_fields import WarpField, draw_warps
 from tests.report.conftest import BOX, PIXEL
 from tests.report.drawn import Drawn, figure, inverse_square, reciprocal
 
@@ -220,6 +221,18 @@ def test_arrows_of_the_warp(page):
         expected = np.where(moved[:, 0] > 100, local, -local) * 13
         np.testing.assert_allclose(moved[:, 2] - moved[:, 0], expected, atol=0.11)
         np.testing.assert_allclose(moved[:, 3], moved[:, 1], atol=0.11)
+
+
+def test_arrows_of_the_warp_start_at_their_nodes_with_y_upwards():
+    corners, moved = np.array([0.0, 1.0]), np.array([[2.0, 0.0], [0.0, 1.0]])
+    field = WarpField("TS_1", 1, corners, corners, moved, np.zeros(2), np.zeros(2))
+    (part,) = draw_warps([field], 1, {})
+    frame = re.search(r'class="frame" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', part.body)
+    assert frame is not None
+    left, top, width, height = map(float, frame.groups())
+    arrows = np.array(re.findall(r'class="flag" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)', part.body), float)[::2]
+    expected = [[left, top + height, left + 26, top + height], [left + width, top, left + width, top - 13]]
+    np.testing.assert_allclose(arrows, expected, atol=0.11)
 
 
 def test_table_of_the_series(page):
