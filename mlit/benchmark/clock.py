@@ -10,13 +10,22 @@ from typing import Any
 import torch
 
 from mlit.devices import cuda_indices
+from mlit.errors import InputError
 
 CPU = torch.device("cpu")
 
 
 def device_of(trainer: Mapping[str, Any]) -> torch.device:
-    """Where a run with these options of the trainer computes."""
+    """Where a run with these options of the trainer computes.
+
+    Raises
+    ------
+    InputError
+        If that is a GPU, and there is none that could be timed.
+    """
     devices = cuda_indices(trainer)
+    if trainer["accelerator"] not in ("cpu", "auto") and not devices:
+        raise InputError(f"trainer.accelerator={trainer['accelerator']}: no CUDA GPU to measure here; give trainer=cpu")
     return torch.device("cuda", devices[0]) if devices else CPU
 
 
