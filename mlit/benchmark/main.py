@@ -73,7 +73,7 @@ def run_solver(arguments: argparse.Namespace) -> dict[str, object]:
 
 def run_scale(arguments: argparse.Namespace) -> dict[str, object]:
     """Measure one row of sizes after the other."""
-    rows = {}
+    copied, rows = copy_bytes_per_second(_device(arguments)), {}
     against = [name for name in arguments.against if name in ROWS]
     given = dict(enumerate(arguments.sizes)) if arguments.sizes else {name: ROWS[name] for name in against}
     for name, sizes in given.items():
@@ -88,7 +88,7 @@ def run_scale(arguments: argparse.Namespace) -> dict[str, object]:
         "ranks": [vars(cost) for cost in ranks],
         "resolution_angstrom": arguments.resolution,
         "width": arguments.width,
-        "copy_bytes_per_second": copy_bytes_per_second(_device(arguments)),
+        "copy_bytes_per_second": copied,
     }
 
 
