@@ -188,7 +188,7 @@ def estimate_together(sizes: Sequence[RunSize], held: Holding = USUAL, place: Pl
     each = [estimate_memory(size, own, place) for size in sizes]
     filtered = 0 if place is Place.HOST else (len(sizes) - 1) * max(size.padded_bytes for size in sizes)
     return MemoryEstimate(
-        program=each[0].program,
+        program=max(one.program for one in each),
         images=max(one.images for one in each) + filtered,
         sums=sum(one.sums for one in each),
         fit=sum(one.fit for one in each),
@@ -215,17 +215,17 @@ def estimate_memory(size: RunSize, held: Holding = USUAL, place: Place = Place.C
     network, program = _network_bytes(size) if size.network else 0.0, PROGRAM_BYTES
     if place is Place.HOST:
         images = kept + max(coming + size.series_bytes, READING_COPIES * size.series_bytes)
-        return MemoryEstimate(program, images, sums, 0.0, maps, 0.0, least)
+        return MemoryEstimate(program=program, images=images, sums=sums, fit=0.0, maps=maps, least=least)
     if place is Place.GPU:
         program, kept, coming = GPU_PROGRAM_BYTES, 0, 0
     return MemoryEstimate(
-        program + (NETWORK_BYTES if size.network else 0.0),
-        kept + coming + max(size.series_bytes + at_work, READING_COPIES * size.series_bytes),
-        sums,
-        table + batches,
-        maps,
-        network,
-        working_least,
+        program=program + (NETWORK_BYTES if size.network else 0.0),
+        images=kept + coming + max(size.series_bytes + at_work, READING_COPIES * size.series_bytes),
+        sums=sums,
+        fit=table + batches,
+        maps=maps,
+        network=network,
+        least=working_least,
     )
 
 
