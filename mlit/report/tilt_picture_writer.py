@@ -1,16 +1,14 @@
 """Small pictures of the tilt images of a run, written while its images are at hand."""
 
 from pathlib import Path
-from typing import Any
-
-import lightning
-from lightning.pytorch.callbacks import Callback
 
 from mlit.report.tilt_pictures import picture_path, shown_tilts, small_picture, write_picture
 from mlit.training.data import SeriesBatch
+from mlit.training.module import RefinementModule
+from mlit.training.series_callback import SeriesCallback
 
 
-class TiltPictures(Callback):
+class TiltPictures(SeriesCallback):
     """Writes the first, middle and last tilt of each series once, in the process that has the series.
 
     Parameters
@@ -22,14 +20,7 @@ class TiltPictures(Callback):
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
 
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: SeriesBatch,
-        batch_idx: int,
-    ) -> None:
+    def after_series(self, module: RefinementModule, batch: SeriesBatch) -> None:
         """Write those of this series."""
         self.write(batch)
 

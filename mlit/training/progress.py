@@ -6,18 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback
 
 from mlit.training.data import SeriesBatch
 from mlit.training.module import RefinementModule, refinement
 from mlit.training.progress_pace import Pace, duration
 from mlit.training.progress_view import ONE_SERIES, ProgressView, State, has_terminal
+from mlit.training.series_callback import SeriesCallback
 from mlit.training.series_status import SeriesStatus, summary_of_fits
 
 LOG = logging.getLogger("mlit")
 
 
-class Progress(Callback):
+class Progress(SeriesCallback):
     """Says what an iteration does, how each series went, what is left and what was reached.
 
     Parameters
@@ -59,16 +59,9 @@ class Progress(Callback):
         self._known = module.ledger.written(batch.name)
         self._show(stage=f"{'adding' if module.fit_resolution_angstrom is None else 'fitting'} {batch.name}")
 
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: SeriesBatch,
-        batch_idx: int,
-    ) -> None:
+    def after_series(self, module: RefinementModule, batch: SeriesBatch) -> None:
         """Say how a series went and what is left."""
-        module, now = refinement(pl_module), time.monotonic()
+        now = time.monotonic()
         fitted = module.ledger.written(batch.name) != self._known
         self._pace.series(batch.name, now - self._since, fitted, batch.images is not None)
         self._since = now

@@ -2,21 +2,18 @@
 
 import logging
 from pathlib import Path
-from typing import Any
-
-import lightning
-from lightning.pytorch.callbacks import Callback
 
 from mlit.io.csv_table import write_csv
 from mlit.likelihood.defocus_search import DefocusSearch
 from mlit.training.data import SeriesBatch
-from mlit.training.module import refinement
+from mlit.training.module import RefinementModule
+from mlit.training.series_callback import SeriesCallback
 
 LOG = logging.getLogger("mlit")
 COLUMNS = ("tilt", "offset_um", "log_likelihood", "jump_um", "accepted")
 
 
-class DefocusSearchReport(Callback):
+class DefocusSearchReport(SeriesCallback):
     """Writes a table for each series whose defocus was searched, and says which tilts were moved.
 
     Parameters
@@ -28,16 +25,9 @@ class DefocusSearchReport(Callback):
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
 
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: SeriesBatch,
-        batch_idx: int,
-    ) -> None:
+    def after_series(self, module: RefinementModule, batch: SeriesBatch) -> None:
         """Write and log, where this fit began with a search."""
-        search = refinement(pl_module).records[batch.name].search
+        search = module.records[batch.name].search
         if search is not None:
             write_search(self.folder / f"{batch.name}.csv", search)
             LOG.info("  %s %s", batch.name, summary(search))
