@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mlit.cli.afterwards import never_losing_results
 from mlit.cli.closing_weights import weight_rows
+from mlit.errors import only_warned
 from mlit.project.recommend import advise
 from mlit.project.recommend_figures import Movement, RunFigures
 from mlit.project.recommend_read import read_fit_scores, read_run
@@ -22,7 +22,7 @@ _WIDTH_WITHOUT_TERMINAL = 100  # characters
 
 def close_run(run: Path) -> None:
     """Close a run, which is not lost if its figures cannot be put together: a warning says so."""
-    with never_losing_results("closing table", "summary.json has their figures"):
+    with only_warned("no closing table", "the results are complete, summary.json has their figures"):
         close(run)
 
 

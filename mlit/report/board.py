@@ -1,7 +1,7 @@
 """What TensorBoard shows of a run: scalars and pictures of every iteration, and the final maps."""
 
-import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import lightning
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from mlit.deformation.image_warp import ImageWarp
+from mlit.errors import only_warned
 from mlit.report.figures import fsc_figure
 from mlit.report.live_figures import pixels, sections_figure, warp_figure
 from mlit.report.live_numbers import Values, block_scalars, block_values, fit_scalars, pose_scalars
@@ -20,7 +21,6 @@ from mlit.report.warp_fields import fields_of, largest_fields
 from mlit.training.module import RefinementModule, refinement
 from mlit.training.ranks import is_first
 
-LOG = logging.getLogger("mlit")
 FOLDER = "tensorboard"
 
 
@@ -43,10 +43,8 @@ class Board(Checkpoint):
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Remember the parameters, to say how far the iteration moves them."""
         if _writers(trainer):
-            try:
+            with _only_warned():
                 self._before = block_values(_models(refinement(pl_module)))
-            except Exception as error:
-                _warn(error)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write; a run is not lost if that fails: a warning says so."""
@@ -54,7 +52,7 @@ class Board(Checkpoint):
         if not writers:
             return
         module, step = refinement(pl_module), trainer.current_epoch
-        try:
+        with _only_warned():
             scalars = self._scalars(module)
             pictures = {tag: pixels(figure) for tag, figure in self._figures(module)}
             for writer in writers:
@@ -62,8 +60,6 @@ class Board(Checkpoint):
                     writer.add_scalar(tag, value, step)
                 for tag, picture in pictures.items():
                     writer.add_image(tag, picture, step, dataformats="HWC")
-        except Exception as error:
-            _warn(error)
 
     def _scalars(self, module: RefinementModule) -> dict[str, float]:
         models = _models(module)
@@ -105,7 +101,7 @@ def board_final_maps(run: Path) -> None:
     """
     if not (run / FOLDER).is_dir():
         return
-    try:
+    with _only_warned():
         folder = RunFolder(run)
         step = 0 if folder.metrics.empty else int(folder.metrics["iteration"].max())
         with SummaryWriter(run / FOLDER) as writer:
@@ -113,13 +109,10 @@ def board_final_maps(run: Path) -> None:
                 if sections := section_numbers(folder, species):
                     picture = pixels(sections_figure(sections))
                     writer.add_image(f"map_sections_final/{species}", picture, step, dataformats="HWC")
-    except Exception as error:
-        _warn(error)
 
 
-def _warn(error: Exception) -> None:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    LOG.warning("TensorBoard lacks scalars or pictures (%s); the run goes on, its other results are complete", reason)
+def _only_warned() -> AbstractContextManager[None]:
+    return only_warned("TensorBoard lacks scalars or pictures", "the run goes on, its other results are complete")
 
 
 def _writers(trainer: lightning.Trainer) -> list[SummaryWriter]:
