@@ -76,7 +76,6 @@ class TiltImages:
     def transformed(self, resolution_angstrom: float) -> "TiltImages":
         """Return the same images with their transforms up to a resolution, for whoever weighs them more than once."""
         size = self.side_for(resolution_angstrom)
-
         shape = (len(self.pixels), size, size // 2 + 1)
         values = torch.empty(shape, dtype=torch.complex64, device=self.pixels.device)
 

@@ -214,13 +214,13 @@ def estimate_memory(size: RunSize, held: Holding = USUAL, place: Place = Place.C
     working_least = least + sums + max(table, LEAST_SHARE_OF_COPIES * maps)
     network, program = _network_bytes(size) if size.network else 0.0, PROGRAM_BYTES
     if place is Place.HOST:
-        images = kept + max(coming + size.series_bytes, READING_COPIES * size.series_bytes)
+        images = kept + READING_COPIES * size.series_bytes + (size.series_bytes if held.ahead else 0)
         return MemoryEstimate(program=program, images=images, sums=sums, fit=0.0, maps=maps, least=least)
     if place is Place.GPU:
         program, kept, coming = GPU_PROGRAM_BYTES, 0, 0
     return MemoryEstimate(
         program=program + (NETWORK_BYTES if size.network else 0.0),
-        images=kept + coming + max(size.series_bytes + at_work, READING_COPIES * size.series_bytes),
+        images=kept + coming + size.series_bytes + at_work,
         sums=sums,
         fit=table + batches,
         maps=maps,

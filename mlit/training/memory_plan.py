@@ -49,6 +49,11 @@ def plan_memory(
     return USUAL if math.isinf(budget) else _plan_alone(sizes, budget)
 
 
+def where(gpu_bytes: float | None) -> Place:
+    """Say what the computer of a run does, given what is free on its GPU, or None where it uses none."""
+    return Place.COMPUTER if gpu_bytes is None else Place.HOST
+
+
 def _plan_alone(sizes: Sequence[RunSize], budget: float) -> Holding:
     """Share out the memory of a computer that does all."""
     held = Holding(cache_bytes=0, batch_bytes=0, ahead=False)

@@ -9,9 +9,9 @@ from mlit.parallel import cores
 from mlit.project.project import Project
 from mlit.training.assembly import finest_detail, make_iterations, make_map_settings, make_species, size_of
 from mlit.training.data import STORAGE
-from mlit.training.memory import Place, estimate_memory
+from mlit.training.memory import estimate_memory
 from mlit.training.memory_here import free_gpu_memory
-from mlit.training.memory_plan import plan_memory, processes_here
+from mlit.training.memory_plan import plan_memory, processes_here, where
 from mlit.training.schedule import Iteration
 from mlit.training.series_setup import assign_groups
 
@@ -48,13 +48,12 @@ def plan_lines(project: Project, cfg: DictConfig) -> list[str]:
     size = size_of(project, maps, storage, fits=bool(iterations), network=network)
     gpu_bytes = free_gpu_memory(cfg.trainer)
     held = plan_memory([size], cfg.memory_gib, processes_here(cfg.trainer), gpu_bytes)
-    place = Place.COMPUTER if gpu_bytes is None else Place.HOST
     return [
         _data_line(project),
         f"maps of {maps.box} px of {maps.pixel_size_angstrom:g} Å, {folds} groups in each half set, "
         f"detail to {finest:.3g} Å at most",
         *(_iteration_line(number, iteration) for number, iteration in enumerate(iterations, 1)),
-        f"memory: {estimate_memory(size, held, place)}",
+        f"memory: {estimate_memory(size, held, where(gpu_bytes))}",
         _time_line(project, iterations, maps.references.tight_angstrom, finest),
     ]
 

@@ -21,7 +21,7 @@ from mlit.training.data import STORAGE, TiltSeriesDataModule
 from mlit.training.fit_batches import FitBatches
 from mlit.training.memory import Holding, Place, estimate_together
 from mlit.training.memory_here import free_gpu_memory
-from mlit.training.memory_plan import check_gpu_memory, check_memory, plan_memory, processes_here
+from mlit.training.memory_plan import check_gpu_memory, check_memory, plan_memory, processes_here, where
 from mlit.training.module import RefinementModule
 from mlit.training.run_record import claim_output, note_settings
 from mlit.training.run_results import write_results
@@ -91,8 +91,7 @@ def plan_holding(projects: Sequence[Project], module: RefinementModule, cfg: Dic
     sizes, processes = sizes_of(projects, module, STORAGE[cfg.images.storage]), processes_here(cfg.trainer)
     gpu_bytes = free_gpu_memory(cfg.trainer)
     held = plan_memory(sizes, cfg.memory_gib, processes, gpu_bytes)
-    place = Place.COMPUTER if gpu_bytes is None else Place.HOST
-    check_memory(estimate_together(sizes, held, place), cfg.memory_gib, processes)
+    check_memory(estimate_together(sizes, held, where(gpu_bytes)), cfg.memory_gib, processes)
     if gpu_bytes is not None:
         check_gpu_memory(estimate_together(sizes, held, Place.GPU), gpu_bytes)
     LOG.info("held at most: %s", held)
